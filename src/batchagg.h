@@ -1,0 +1,22 @@
+/*
+ * batchagg.h
+ *		What every layer may use: the settings and the layers' start-up calls.
+ *
+ * The layers, each including only those above it in this list:
+ *
+ *		exact_*		superaccumulator arithmetic, no SQL in it
+ *		agg_*		aggregates and their state types
+ *		batch_*		a relation cut into batches, a query run per batch
+ *
+ * A value of a setting is read where it is used, never copied at start-up.
+ */
+#ifndef BATCHAGG_H
+#define BATCHAGG_H
+
+#include "postgres.h"
+
+/* in batchagg.c: settings, named after the SQL name with the dot as underscore */
+extern int batchagg_batch_size;           /* rows in a batch where the caller names none */
+extern int batchagg_max_parallel_workers; /* workers of one query where the caller names none */
+
+#endif
