@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+#
+# common.sh - what the scripts of test/lib share; to be sourced
+#
+# PostgreSQL refuses to run as root, and a checkout under a private home cannot
+# be read by another user. So nothing is built or run in the checkout: sync_tree
+# copies what is needed to the work directory, and as_owner runs a command as
+# the user that owns the copy: "postgres" for root, oneself for anybody else.
+#
+#	top		the checkout
+#	work	the work directory: /var/tmp/batchagg-USER-HASH, the hash being of
+#			the checkout's path, or BATCHAGG_WORK
+
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+work=${BATCHAGG_WORK:-/var/tmp/batchagg-$(id -un)-$(printf %s "$top" | cksum | cut -d' ' -f1)}
+
+say() { printf '\n== %s\n' "$*"; }
+die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
+
+as_owner() {
+	if [ "$(id -u)" -eq 0 ]; then
+		runuser -u postgres -- "$@"
+	else
+		"$@"
+	fi
+}
+
+# Makes the work directory. Its name can be guessed and /var/tmp is everybody's,
+# so a directory that another user put there is not used.
+make_work() {
+	mkdir -p -m 755 "$work"
+	[ -O "$work" ] && [ ! -L "$work" ] || die "$work exists and is not yours; name another in BATCHAGG_WORK"
+}
+
+# sync_tree DIRECTORY OWNER: makes DIRECTORY a copy of the checkout's build and
+# test inputs that belongs to OWNER, nothing else in it but what a build there left.
+# Objects stay, for make to judge by the sources' kept times, unless a file came
+# or went or the Makefile changed: then they go as well.
+sync_tree() {
+	local dir=$1 owner=$2 inputs="Makefile batchagg.control sql src test expected" list
+	mkdir -p "$dir"
+	list=$(cd "$top" && cat Makefile && ls src sql)
+	if [ "$list" != "$(cat "$dir/.inputs" 2>/dev/null)" ]; then
+		rm -rf "$dir/src"
+	fi
+	(
+		cd "$dir"
+		rm -rf Makefile batchagg.control sql test expected
+		mkdir -p src
+		find src -type f ! -name '*.o' -delete
+		for input in $inputs; do
+			[ ! -e "$top/$input" ] || cp -a "$top/$input" .
+		done
+		# leftovers of a build in the checkout itself, perhaps for another major
+		rm -f sql/batchagg--*.sql
+	)
+	printf '%s\n' "$list" > "$dir/.inputs"
+	[ "$(id -u)" -ne 0 ] || chown -R "$owner" "$dir"
+}
+
+# The pg_config in use: PG_CONFIG, or that of the newest supported major whose
+# server and development files are both installed.
+find_pg_config() {
+	local major dir
+	if [ -n "${PG_CONFIG:-}" ]; then
+		command -v "$PG_CONFIG" || die "no $PG_CONFIG"
+		return
+	fi
+	for major in 18 17 16 15; do
+		dir=/usr/lib/postgresql/$major
+		if [ -x "$dir/bin/postgres" ] && [ -e "$dir/lib/pgxs/src/makefiles/pgxs.mk" ]; then
+			echo "$dir/bin/pg_config"
+			return
+		fi
+	done
+	return 1
+}
