@@ -37,10 +37,13 @@ make_work() {
 # sync_tree DIRECTORY OWNER: makes DIRECTORY a copy of the checkout's build and
 # test inputs that belongs to OWNER, nothing else in it but what a build there left.
 # Objects stay, for make to judge by the sources' kept times, unless a file came
-# or went or the Makefile changed: then they go as well.
+# or went or the Makefile changed: then they go as well. The copy stays locked
+# while the caller or a child of it lives.
 sync_tree() {
-	local dir=$1 owner=$2 inputs="Makefile batchagg.control sql src test expected" list
+	local dir=$1 owner=$2 inputs="Makefile batchagg.control sql src test expected" input list lock
 	mkdir -p "$dir"
+	exec {lock}>"$dir.lock"
+	flock -n "$lock" || die "another run is using $dir"
 	list=$(cd "$top" && cat Makefile && ls src sql)
 	if [ "$list" != "$(cat "$dir/.inputs" 2>/dev/null)" ]; then
 		rm -rf "$dir/src"
