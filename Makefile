@@ -32,7 +32,7 @@ check-all: ## run every test on PostgreSQL 15, 17 and 18, in a tree of their own
 	@test/lib/deps root
 	@test/lib/check-all
 
-lint: ## check formatting, layers and shell scripts
+lint: ## check formatting, layers, shell scripts and versions
 	@test/lib/deps lint
 	@test/lib/lint
 

@@ -19,31 +19,35 @@ work=${BATCHAGG_WORK:-/var/tmp/batchagg-$(id -un)-$(printf %s "$top" | cksum | c
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
+# A server that outlives its script must not keep sync_tree's lock (9).
 as_owner() {
 	if [ "$(id -u)" -eq 0 ]; then
-		runuser -u postgres -- "$@"
+		runuser -u postgres -- "$@" 9>&-
 	else
-		"$@"
+		"$@" 9>&-
 	fi
 }
 
 # Makes the work directory. Its name can be guessed and /var/tmp is everybody's,
 # so a directory that another user put there is not used.
 make_work() {
-	mkdir -p -m 755 "$work"
-	[ -O "$work" ] && [ ! -L "$work" ] || die "$work exists and is not yours; name another in BATCHAGG_WORK"
+	mkdir -p "$work"
+	if [ ! -O "$work" ] || [ -L "$work" ]; then
+		die "$work exists and is not yours; name another in BATCHAGG_WORK"
+	fi
+	chmod 755 "$work"
 }
 
 # sync_tree DIRECTORY OWNER: makes DIRECTORY a copy of the checkout's build and
 # test inputs that belongs to OWNER, nothing else in it but what a build there left.
 # Objects stay, for make to judge by the sources' kept times, unless a file came
 # or went or the Makefile changed: then they go as well. The copy stays locked
-# while the caller or a child of it lives.
+# (descriptor 9) as long as the caller lives.
 sync_tree() {
-	local dir=$1 owner=$2 inputs="Makefile batchagg.control sql src test expected" input list lock
+	local dir=$1 owner=$2 inputs="Makefile batchagg.control sql src test expected" input list
 	mkdir -p "$dir"
-	exec {lock}>"$dir.lock"
-	flock -n "$lock" || die "another run is using $dir"
+	exec 9>"$dir.lock"
+	flock -n 9 || die "another run is using $dir"
 	list=$(cd "$top" && cat Makefile && ls src sql)
 	if [ "$list" != "$(cat "$dir/.inputs" 2>/dev/null)" ]; then
 		rm -rf "$dir/src"
@@ -79,4 +83,18 @@ find_pg_config() {
 		fi
 	done
 	return 1
+}
+
+# stage_settings PG_CONFIG STAGE: the settings by which a server finds what
+# `make install DESTDIR=STAGE` put there. 18 has one of its own for control
+# files; before it, Debian's patch has one.
+stage_settings() {
+	local major
+	major=$("$1" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
+	echo "dynamic_library_path = '$2$("$1" --pkglibdir):\$libdir'"
+	if [ "$major" -ge 18 ]; then
+		echo "extension_control_path = '$2$("$1" --sharedir):\$system'"
+	else
+		echo "extension_destdir = '$2'"
+	fi
 }
