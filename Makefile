@@ -14,9 +14,11 @@ all: ## build the extension for the server that PG_CONFIG belongs to
 install: ## install it there
 uninstall: ## remove it from there
 installcheck: ## run the tests against that server, which must be running
-clean: ## remove what the build and the targets below left
-all install uninstall installcheck clean:
+all install uninstall installcheck:
 	@$(MAKE) --no-print-directory BATCHAGG_PGXS=1 $@
+clean: ## remove what the build and the targets below left
+	@$(MAKE) --no-print-directory BATCHAGG_PGXS=1 $@
+	@bash -c '. test/lib/common.sh && rm -rf "$$work"'
 
 deps: ## install the Debian packages that demo and check need, where missing
 	@test/lib/deps server
@@ -41,10 +43,9 @@ format: ## format the C sources
 	clang-format -i src/*.c src/*.h
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\): ## \(.*\)/\1|\2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\): ## \(.*\)/\1|\2/p' Makefile | awk -F '|' '{ printf "make %-13s %s\n", $$1, $$2 }'
 
 .PHONY: all install uninstall installcheck clean deps demo psql bench check check-all lint format help
-export DATA PG_CONFIG
 
 else
 
