@@ -59,6 +59,7 @@ start_server() {
 stop_server() {
 	trap - EXIT
 	if [ -n "$socket" ]; then
+		cd "$work" # the owner may not be able to enter the checkout
 		as_owner "$bindir/pg_ctl" -s -D "$work/server/build/data" -m immediate stop || true
 		rm -rf "$work/server/build/data" "$socket"
 		socket=
