@@ -19,10 +19,13 @@ work=${BATCHAGG_WORK:-/var/tmp/batchagg-$(id -un)-$(printf %s "$top" | cksum | c
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
+# USER:GROUP that root hands the copies to; check-all sets that of its own tree
+owner=postgres:postgres
+
 # A server that outlives its script must not keep sync_tree's lock (9).
 as_owner() {
 	if [ "$(id -u)" -eq 0 ]; then
-		runuser -u postgres -- "$@" 9>&-
+		setpriv --reuid "${owner%:*}" --regid "${owner#*:}" --clear-groups -- "$@" 9>&-
 	else
 		"$@" 9>&-
 	fi
@@ -38,33 +41,31 @@ make_work() {
 	chmod 755 "$work"
 }
 
-# sync_tree DIRECTORY OWNER: makes DIRECTORY a copy of the checkout's build and
-# test inputs that belongs to OWNER, nothing else in it but what a build there left.
+# sync_tree DIRECTORY: makes DIRECTORY a copy of the checkout's build and test
+# inputs that belongs to the owner, nothing else in it but what a build there left.
 # Objects stay, for make to judge by the sources' kept times, unless a file came
 # or went or the Makefile changed: then they go as well. The copy stays locked
-# (descriptor 9) as long as the caller lives.
+# (descriptor 9) as long as the caller lives. Root only reads the checkout and
+# makes the directory: what the owner may have put in it is not root's to follow.
 sync_tree() {
-	local dir=$1 owner=$2 inputs="Makefile batchagg.control sql src test expected" input list
-	mkdir -p "$dir"
-	exec 9>"$dir.lock"
-	flock -n 9 || die "another run is using $dir"
-	list=$(cd "$top" && cat Makefile && ls src sql)
-	if [ "$list" != "$(cat "$dir/.inputs" 2>/dev/null)" ]; then
-		rm -rf "$dir/src"
-	fi
-	(
-		cd "$dir"
-		rm -rf Makefile batchagg.control sql test expected
-		mkdir -p src
-		find src -type f ! -name '*.o' -delete
-		for input in $inputs; do
-			[ ! -e "$top/$input" ] || cp -a "$top/$input" .
-		done
-		# leftovers of a build in the checkout itself, perhaps for another major
-		rm -f sql/batchagg--*.sql
-	)
-	printf '%s\n' "$list" > "$dir/.inputs"
-	[ "$(id -u)" -ne 0 ] || chown -R "$owner" "$dir"
+	local inputs
+	exec 9>"$1.lock"
+	flock -n 9 || die "another run is using $1"
+	mkdir -p "$1"
+	[ "$(id -u)" -ne 0 ] || chown -h "$owner" "$1"
+	inputs=$(cd "$top" && cat Makefile && ls src sql)
+	# a build in the checkout itself may have left files, perhaps of another major
+	# shellcheck disable=SC2016 # for the inner shell to expand
+	tar -C "$top" -c --exclude='*.o' --exclude='*.bc' --exclude='batchagg--*.sql' \
+		Makefile batchagg.control sql src test expected |
+		as_owner bash -euc '
+			cd "$1"
+			[ "$2" = "$(cat .inputs 2>/dev/null)" ] || rm -rf src
+			rm -rf Makefile batchagg.control sql test expected
+			[ ! -d src ] || find src -type f ! -name "*.o" -delete
+			tar -x --no-same-owner
+			echo "$2" > .inputs
+		' - "$1" "$inputs"
 }
 
 # The pg_config in use: PG_CONFIG, or that of the newest supported major whose

@@ -22,7 +22,7 @@ start_server() {
 	pg_config=$(find_pg_config) || die "no PostgreSQL with its development files; try: make deps"
 	bindir=$("$pg_config" --bindir)
 	make_work
-	sync_tree "$tree" postgres
+	sync_tree "$tree"
 
 	say "Building batchagg for $("$pg_config" --version)"
 	cd "$tree"
