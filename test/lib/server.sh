@@ -4,7 +4,7 @@
 # sourced by demo, psql and bench; brings common.sh along
 #
 #	start_server [SETTING=VALUE...]	builds without assertions, stages, starts
-#	load_flights [FILE]				table flights from a CSV, perhaps packed by xz
+#	load_flights					table flights from $flights, a CSV, perhaps packed by xz
 #	run_psql ARGUMENT...			psql on that server
 #	stop_server						is called at exit as well
 #
@@ -15,6 +15,13 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 socket=
+
+# The file of flights: DATA, as in `make demo DATA=file.csv.xz`. make hands its
+# command line down to inner makes by the environment, and to PGXS DATA is
+# something else, so the inner ones are given none of it.
+flights=${DATA:-$top/test/data/flights-2001-01.csv.xz}
+[ -r "$flights" ] || die "cannot read $flights"
+unset DATA MAKEFLAGS MFLAGS MAKEOVERRIDES
 
 # An instance is fsync = off and temporary: it starts empty.
 start_server() {
@@ -78,10 +85,8 @@ run_quietly() {
 }
 
 load_flights() {
-	local file=${1:-$top/test/data/flights-2001-01.csv.xz}
-	[ -r "$file" ] || die "cannot read $file"
-	say "Loading $(basename "$file")"
+	say "Loading $(basename "$flights")"
 	run_psql -q -c 'CREATE TABLE flights (date timestamp, delay int, distance int, origin text, destination text)'
-	xz -dcf "$file" | run_psql -q -c '\copy flights FROM STDIN (FORMAT csv, HEADER)'
+	xz -dcf "$flights" | run_psql -q -c '\copy flights FROM STDIN (FORMAT csv, HEADER)'
 	run_psql -q -c 'VACUUM (ANALYZE) flights'
 }
