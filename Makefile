@@ -63,11 +63,12 @@ PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 
 # The runners take answers from expected/, inputs from test/ (and from ./sql
 # first: a part of the install script must not have a test's name).
-REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
+# PGXS runs the harnesses whose list is defined; := leaves an empty one undefined.
+REGRESS := $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 REGRESS_OPTS += --inputdir=test --load-extension=$(EXTENSION)
-ISOLATION = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
+ISOLATION := $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
 ISOLATION_OPTS += --inputdir=test --outputdir=. --load-extension=$(EXTENSION)
-TAP_TESTS = $(if $(wildcard test/t/*.pl),1)
+TAP_TESTS := $(if $(wildcard test/t/*.pl),1)
 PROVE_TESTS = test/t/*.pl
 ifneq ($(filter $(notdir $(basename $(wildcard sql/*.sql))),$(REGRESS)),)
 $(error a test and a file of sql/ have the same name)
