@@ -18,6 +18,11 @@
 #error "batchagg needs a compiler with 128-bit integers"
 #endif
 
+/* 16 added soft errors of input functions; before, an error is an error */
+#if PG_VERSION_NUM < 160000
+#define ereturn(context, dummy_value, ...) ereport(ERROR, __VA_ARGS__)
+#endif
+
 /* fetch of core's limit on workers: guc headers moved it between majors */
 #include "optimizer/cost.h"
 #include "postmaster/bgworker_internals.h"
