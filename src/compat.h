@@ -27,4 +27,91 @@
 #include "optimizer/cost.h"
 #include "postmaster/bgworker_internals.h"
 
+#include "commands/explain.h"
+#include "executor/executor.h"
+#include "nodes/plannodes.h"
+#include "storage/buffile.h"
+
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+
+/*
+ * 18 took the last argument of ExecutorRun: a plan is always run once.
+ */
+#if PG_VERSION_NUM < 180000
+#define ExecutorRun(queryDesc, direction, count) ExecutorRun(queryDesc, direction, count, true)
+#endif
+
+/*
+ * 16 added reads that throw where a file is too short, or do so unless it is at its end.
+ */
+#if PG_VERSION_NUM < 160000
+static inline size_t
+BufFileReadMaybeEOF(BufFile *file, void *ptr, size_t size, bool eofOK)
+{
+	size_t n = BufFileRead(file, ptr, size);
+
+	if (n != size && !(n == 0 && eofOK))
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not read from temporary file: read only %zu of %zu bytes", n,
+							   size)));
+	return n;
+}
+
+static inline void
+BufFileReadExact(BufFile *file, void *ptr, size_t size)
+{
+	(void) BufFileReadMaybeEOF(file, ptr, size, false);
+}
+#endif
+
+/*
+ * 17 added an argument to ExplainOnePlan. Explains a plan without running it.
+ */
+static inline void
+ba_explain_plan(PlannedStmt *stmt, ExplainState *es, const char *text, ParamListInfo params)
+{
+#if PG_VERSION_NUM >= 170000
+	ExplainOnePlan(stmt, NULL, es, text, params, NULL, NULL, NULL, NULL);
+#else
+	ExplainOnePlan(stmt, NULL, es, text, params, NULL, NULL, NULL);
+#endif
+}
+
+/*
+ * 18 moved grouping expressions into a range table entry of their own. Returns those of an entry.
+ */
+static inline List *
+ba_rte_groupexprs(RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM >= 180000
+	return rte->groupexprs;
+#else
+	return NIL;
+#endif
+}
+
+/*
+ * 18 moved pruning at executor start out of the appending nodes, and refuses to open a table that
+ * was pruned. Makes an Append or MergeAppend of a plan run whatever children it has.
+ */
+static inline void
+ba_disable_run_time_pruning(PlannedStmt *stmt, Plan *node)
+{
+#if PG_VERSION_NUM >= 180000
+	stmt->unprunableRelids = bms_add_range(stmt->unprunableRelids, 1, list_length(stmt->rtable));
+	if (IsA(node, Append))
+		((Append *) node)->part_prune_index = -1;
+	else
+		((MergeAppend *) node)->part_prune_index = -1;
+#else
+	if (IsA(node, Append))
+		((Append *) node)->part_prune_info = NULL;
+	else
+		((MergeAppend *) node)->part_prune_info = NULL;
+#endif
+}
+
 #endif

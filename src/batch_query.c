@@ -1,0 +1,216 @@
+/*
+ * batch_query.c
+ *		From the text of a query to one analyzed SELECT with its parameters.
+ *
+ * The text goes through core's own parser, analyzer and rewriter, as the caller:
+ * names are looked up in the caller's search_path, row security is the caller's,
+ * views are expanded. What comes out is one SELECT that changes nothing and locks
+ * no rows; anything else is refused before it is analyzed, since analysis alone
+ * would lock what an UPDATE names.
+ *
+ * The types of $1, $2, ... are those that the query gives them; their values are
+ * text and go through the types' input functions, like the parameters of a
+ * protocol message.
+ *
+ * An error in the query is reported with the query as internal query and the place
+ * in it, as SPI does.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+
+#include "batch.h"
+#include "compat.h"
+
+/*
+ * Error context: makes a place in the query an internal one.
+ */
+static void
+query_error_callback(void *arg)
+{
+	const char *text = arg;
+	int place = geterrposition();
+
+	if (place > 0)
+	{
+		errposition(0);
+		internalerrposition(place);
+		internalerrquery(text);
+	}
+}
+
+/*
+ * Refuses anything in a query tree that writes or locks rows.
+ */
+static bool
+check_reads_only(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query *query = (Query *) node;
+
+		if (query->commandType != CMD_SELECT || query->utilityStmt != NULL)
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("query must be a SELECT that changes nothing"),
+							errhint("Use INSERT ... SELECT from the function's result.")));
+		if (query->rowMarks != NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("query must not lock rows"),
+					 errhint("Leave out FOR UPDATE or FOR SHARE.")));
+		return query_tree_walker(query, check_reads_only, context, 0);
+	}
+	return expression_tree_walker(node, check_reads_only, context);
+}
+
+/*
+ * Reads the text array into parameter values of the given types, leaving room for the two bounds
+ * of planning behind them.
+ */
+static ParamListInfo
+read_params(ArrayType *array, int nparams, const Oid *types)
+{
+	ParamListInfo params;
+	Datum *texts = NULL;
+	bool *nulls = NULL;
+	int given = 0;
+
+	if (array != NULL)
+	{
+		if (ARR_NDIM(array) > 1)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("params must be a one-dimensional array")));
+		deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &texts, &nulls, &given);
+	}
+	if (given != nparams)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("params has %d values, but the query has %d parameters", given, nparams),
+				 errhint("Give one value for each of $1, $2, ...: params => ARRAY['...'].")));
+
+	params = makeParamList(nparams + 2);
+	for (int i = 0; i < nparams; i++)
+	{
+		ParamExternData *param = &params->params[i];
+		Oid input;
+		Oid ioparam;
+
+		getTypeInputInfo(types[i], &input, &ioparam);
+		param->ptype = types[i];
+		param->isnull = nulls[i];
+		param->value = OidInputFunctionCall(input, nulls[i] ? NULL : TextDatumGetCString(texts[i]),
+											ioparam, -1);
+
+		/* The value is the same in every batch, so the planner may build it in. */
+		param->pflags = PARAM_FLAG_CONST;
+	}
+	return params;
+}
+
+/*
+ * Analyzes and rewrites a query as the caller, with params as text (NULL: none). Everything is
+ * allocated in the current context. Throws where the query is not a single SELECT that only
+ * reads, or params do not fit.
+ */
+BaQuery *
+ba_query_read(const char *text, ArrayType *params)
+{
+	BaQuery *result = palloc0(sizeof(BaQuery));
+	ErrorContextCallback callback = {error_context_stack, query_error_callback, (void *) text};
+	List *statements;
+	List *queries;
+	Oid *types = NULL;
+
+	error_context_stack = &callback;
+	statements = pg_parse_query(text);
+	if (list_length(statements) != 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("query must be one statement, not %d", list_length(statements))));
+	if (!IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("query must be a SELECT that changes nothing"),
+						errhint("Use INSERT ... SELECT from the function's result.")));
+	queries = pg_analyze_and_rewrite_varparams(linitial_node(RawStmt, statements), text, &types,
+											   &result->nparams, NULL);
+	error_context_stack = callback.previous;
+
+	/* Only an ON SELECT rule can apply, and that gives one query. */
+	if (list_length(queries) != 1)
+		elog(ERROR, "rewriting a SELECT gave %d queries", list_length(queries));
+	result->query = linitial_node(Query, queries);
+	check_reads_only((Node *) result->query, NULL);
+	result->text = text;
+	result->columns = ExecCleanTypeFromTL(result->query->targetList);
+	result->params = read_params(params, result->nparams, types);
+	return result;
+}
+
+/*
+ * Walker state: what was found to be not parallel safe.
+ */
+typedef struct Hazard
+{
+	char *what;
+} Hazard;
+
+static bool
+check_function(Oid function, void *context)
+{
+	Hazard *hazard = context;
+
+	if (func_parallel(function) == PROPARALLEL_SAFE)
+		return false;
+	hazard->what = psprintf("Function %s is not parallel safe.", format_procedure(function));
+	return true;
+}
+
+static bool
+find_hazard(Node *node, void *context)
+{
+	Hazard *hazard = context;
+
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, check_function, context))
+		return true;
+	if (IsA(node, CoerceToDomain))
+	{
+		hazard->what = psprintf("A cast to domain %s runs the domain's constraints.",
+								format_type_be(((CoerceToDomain *) node)->resulttype));
+		return true;
+	}
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		return rte->tablesample != NULL && check_function(rte->tablesample->tsmhandler, context);
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, find_hazard, context, QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, find_hazard, context);
+}
+
+/*
+ * Returns a sentence saying what in the query a parallel worker must not run, or NULL.
+ *
+ * This is stricter than need be nowhere that core's max_parallel_hazard is not, and more lenient
+ * in two places: a worker here runs the whole query for a batch, so subqueries and window
+ * functions see all of their input in one process.
+ */
+char *
+ba_query_parallel_hazard(Query *query)
+{
+	Hazard hazard = {NULL};
+
+	(void) find_hazard((Node *) query, &hazard);
+	return hazard.what;
+}

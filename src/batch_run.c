@@ -1,0 +1,153 @@
+/*
+ * batch_run.c
+ *		One batch through the executor; all batches, one after the other.
+ *
+ * Each batch starts the executor afresh. Rescanning would be wrong: parameters
+ * from outside never mark a node as changed, so hash tables and sorts of the
+ * batch before would be played back. All that a batch allocates goes when it
+ * ends; nothing grows with the number of batches or rows.
+ *
+ * The snapshot is the caller's active one throughout.
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "batch.h"
+#include "compat.h"
+
+/*
+ * Makes a process ready to run batches, in the current context. The bounds in params are set to
+ * point into the batches that are run.
+ */
+BaRun *
+ba_run_open(BaPlan *plan, const char *text, ParamListInfo params, BaSource *source,
+			DestReceiver *dest)
+{
+	BaRun *run = palloc(sizeof(BaRun));
+
+	*run = (BaRun){plan, text, params, source, dest, -1, NULL};
+	run->context =
+		AllocSetContextCreate(CurrentMemoryContext, "batchagg batch", ALLOCSET_DEFAULT_SIZES);
+	return run;
+}
+
+/*
+ * Error context: says which batch it was.
+ */
+static void
+batch_error_callback(void *arg)
+{
+	const BaBatch *batch = arg;
+
+	errcontext("batch " INT64_FORMAT ", rows (%u,%u) to (%u,%u) of table \"%s\"", batch->number,
+			   ItemPointerGetBlockNumberNoCheck(&batch->first),
+			   ItemPointerGetOffsetNumberNoCheck(&batch->first),
+			   ItemPointerGetBlockNumberNoCheck(&batch->last),
+			   ItemPointerGetOffsetNumberNoCheck(&batch->last), get_rel_name(batch->relation));
+}
+
+/*
+ * Runs a plan once, from start to end, into dest.
+ */
+static void
+run_plan(PlannedStmt *stmt, const char *text, ParamListInfo params, DestReceiver *dest)
+{
+	QueryDesc *desc =
+		CreateQueryDesc(stmt, text, GetActiveSnapshot(), InvalidSnapshot, dest, params, NULL, 0);
+
+	ExecutorStart(desc, 0);
+	ExecutorRun(desc, ForwardScanDirection, 0);
+	ExecutorFinish(desc);
+	ExecutorEnd(desc);
+	FreeQueryDesc(desc);
+}
+
+/*
+ * Sets the range of a batch for its leaf, and an empty one for the leaf before. What it allocates
+ * must outlive the batch.
+ */
+static void
+set_bounds(BaRun *run, const BaBatch *batch)
+{
+	ParamExternData *bounds = &run->params->params[run->plan->first_bound - 1];
+
+	if (run->leaf != batch->leaf)
+	{
+		if (run->leaf >= 0)
+		{
+			bounds[2 * run->leaf].isnull = true;
+			bounds[2 * run->leaf + 1].isnull = true;
+		}
+		ba_plan_focus(run->plan, batch->leaf);
+		run->leaf = batch->leaf;
+	}
+	bounds[2 * batch->leaf].value = PointerGetDatum(&batch->first);
+	bounds[2 * batch->leaf].isnull = false;
+	bounds[2 * batch->leaf + 1].value = PointerGetDatum(&batch->last);
+	bounds[2 * batch->leaf + 1].isnull = false;
+}
+
+/*
+ * Runs the query for one batch; its rows go to run->dest.
+ */
+void
+ba_run_batch(BaRun *run, const BaBatch *batch)
+{
+	ErrorContextCallback callback = {error_context_stack, batch_error_callback, (void *) batch};
+	MemoryContext caller;
+
+	error_context_stack = &callback;
+	set_bounds(run, batch);
+
+	caller = MemoryContextSwitchTo(run->context);
+	ba_result_set_batch(run->dest, batch->number);
+	run_plan(run->plan->stmt, run->text, run->params, run->dest);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(run->context);
+
+	error_context_stack = callback.previous;
+}
+
+/*
+ * Cuts and runs all batches in this process.
+ */
+void
+ba_run_all(BaRun *run)
+{
+	BaPosition position;
+	BaBatch batch;
+
+	ba_split_start(&position);
+	while (ba_split_next(run->source, &position, &batch))
+	{
+		ba_split_pause(run->source);
+		ba_run_batch(run, &batch);
+	}
+}
+
+/*
+ * Runs a plan of a whole query.
+ */
+void
+ba_run_whole(PlannedStmt *stmt, const char *text, ParamListInfo params, DestReceiver *dest)
+{
+	run_plan(stmt, text, params, dest);
+}
+
+/*
+ * Checks the caller's privileges as running the plan would, without running it.
+ */
+void
+ba_run_check(PlannedStmt *stmt, const char *text, ParamListInfo params)
+{
+	QueryDesc *desc = CreateQueryDesc(stmt, text, GetActiveSnapshot(), InvalidSnapshot,
+									  None_Receiver, params, NULL, 0);
+
+	ExecutorStart(desc, EXEC_FLAG_EXPLAIN_ONLY);
+	ExecutorEnd(desc);
+	FreeQueryDesc(desc);
+}

@@ -1,0 +1,439 @@
+/*
+ * batch_split.c
+ *		Where one batch ends and the next begins.
+ *
+ * A relation is its leaves: itself, or the heaps below a partitioned table or an
+ * inheritance parent. Leaves are cut one after the other, and each in physical
+ * order, in one of two ways:
+ *
+ *		by rows		every batch but a leaf's last has batch_size visible rows, and
+ *					its ends are the TIDs of its first and last
+ *		by pages	a fixed number of pages; for tables under row security, where
+ *					a count would tell of rows that the caller may not see
+ *
+ * Counting goes page by page: core reads, prunes and checks a whole page at a
+ * time and leaves the offsets of its visible tuples in the scan descriptor.
+ * Moving core's place to the page's last tuple and asking for the next makes it
+ * take the next page, so a page costs one call and the offsets are only looked
+ * at in the page where a batch ends.
+ *
+ * All that goes from one batch to the next is a BaPosition. Any process that
+ * holds it can cut the next batch; the scan is moved to it where it stands
+ * elsewhere.
+ *
+ * Locks: leaves are locked AccessShareLock until the transaction ends, as by a
+ * query that reads them. Under SERIALIZABLE each leaf is predicate locked whole
+ * when it is opened, which the TID range scans of the batches do not do. Between
+ * batches no page stays pinned once ba_split_pause was called.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "storage/predicate.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+
+#include "batch.h"
+#include "compat.h"
+
+/*
+ * Refuses a relation whose rows the caller may not count: the rule of SELECT count(*), that is
+ * SELECT on the table or on any column of it.
+ */
+void
+ba_split_check_select(Oid relid)
+{
+	Oid role = GetUserId();
+
+	if (pg_class_aclcheck(relid, role, ACL_SELECT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck_all(relid, role, ACL_SELECT, ACLMASK_ANY) == ACLCHECK_OK)
+		return;
+	aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(relid)),
+				   get_rel_name(relid));
+}
+
+/*
+ * Refuses a relation that has no heap to be cut. Only core's own heap lays out its pages as the
+ * counting pass expects.
+ */
+static void
+check_splittable(Relation rel)
+{
+	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_MATVIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot cut relation \"%s\" into batches", RelationGetRelationName(rel)),
+				 errdetail_relkind_not_supported(rel->rd_rel->relkind),
+				 errhint("Name a table, a partitioned table or a materialized view.")));
+	if (RELATION_IS_OTHER_TEMP(rel))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot access temporary tables of other sessions")));
+	if (rel->rd_tableam != GetHeapamTableAmRoutine())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot cut relation \"%s\" into batches", RelationGetRelationName(rel)),
+				 errdetail("Its access method is not heap.")));
+	if (!RelationIsScannable(rel))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("materialized view \"%s\" has not been populated",
+							   RelationGetRelationName(rel)),
+						errhint("Use the REFRESH MATERIALIZED VIEW command.")));
+}
+
+/*
+ * Returns the OIDs of the heaps that hold the rows of a relation, locked AccessShareLock to the
+ * end of the transaction: the relation alone, or with inherit all below it as well, in the order
+ * of find_all_inheritors, which is stable. Throws where one of them cannot be cut.
+ */
+List *
+ba_split_find_leaves(Oid relid, bool inherit)
+{
+	List *relids;
+	List *leaves = NIL;
+	ListCell *cell;
+
+	LockRelationOid(relid, AccessShareLock);
+	relids = inherit ? find_all_inheritors(relid, AccessShareLock, NULL) : list_make1_oid(relid);
+	foreach (cell, relids)
+	{
+		Relation rel = relation_open(lfirst_oid(cell), NoLock);
+
+		/* Like the planner, pass over what has no rows or none that can be read. */
+		if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE &&
+			!(rel->rd_id != relid && RELATION_IS_OTHER_TEMP(rel)))
+		{
+			check_splittable(rel);
+			leaves = lappend_oid(leaves, rel->rd_id);
+		}
+		relation_close(rel, NoLock);
+	}
+	return leaves;
+}
+
+/*
+ * Returns the number of pages that hold about batch_size rows of rel, at least 1, and its pages.
+ * Only figures that anybody may see go into it.
+ */
+static BlockNumber
+estimate_pages_per_batch(Relation rel, int64 batch_size, BlockNumber *pages)
+{
+	double tuples;
+	double allvisfrac;
+	double wanted;
+
+	table_relation_estimate_size(rel, NULL, pages, &tuples, &allvisfrac);
+	if (tuples < 1)
+		return 1;
+	wanted = ceil(batch_size * (double) *pages / tuples);
+	return (BlockNumber) Max(1, Min(wanted, MaxBlockNumber));
+}
+
+/*
+ * Estimates what batches the leaves give. Relations that this session cannot read page by page
+ * count as empty.
+ */
+void
+ba_split_estimate(List *leaves, int64 batch_size, BaEstimate *estimate)
+{
+	ListCell *cell;
+
+	*estimate = (BaEstimate){.leaf_pages = 0, .pages_per_batch = 1, .batches = 0};
+	foreach (cell, leaves)
+	{
+		Relation rel = table_open(lfirst_oid(cell), AccessShareLock);
+
+		if (rel->rd_tableam != NULL && !RELATION_IS_OTHER_TEMP(rel))
+		{
+			BlockNumber pages;
+			BlockNumber per_batch = estimate_pages_per_batch(rel, batch_size, &pages);
+
+			estimate->batches += ceil(pages / (double) per_batch);
+			if (pages > estimate->leaf_pages)
+			{
+				estimate->leaf_pages = pages;
+				estimate->pages_per_batch = per_batch;
+			}
+		}
+		table_close(rel, NoLock);
+	}
+}
+
+/*
+ * Moves the scan to the next page that has visible tuples; false at the end.
+ */
+static bool
+next_page(BaSource *source)
+{
+	HeapScanDesc scan = (HeapScanDesc) source->scan;
+
+	if (scan->rs_inited)
+		scan->rs_cindex = scan->rs_ntuples - 1;
+	return heap_getnextslot(source->scan, ForwardScanDirection, source->slot);
+}
+
+/*
+ * Moves the scan to the page of the first visible tuple behind *position, and sets *index to its
+ * place among the visible tuples of that page; false if there is none.
+ */
+static bool
+seek_position(BaSource *source, const BaPosition *position, int *index)
+{
+	HeapScanDesc scan = (HeapScanDesc) source->scan;
+
+	*index = 0;
+	if (!scan->rs_inited || scan->rs_cblock != position->block)
+	{
+		ExecClearTuple(source->slot);
+		table_rescan_set_params(source->scan, NULL, true, false, true);
+		heap_setscanlimits(source->scan, position->block, position->nblocks - position->block);
+		if (!next_page(source))
+			return false;
+		if (scan->rs_cblock != position->block)
+			return true;
+	}
+	while (*index < scan->rs_ntuples && scan->rs_vistuples[*index] <= position->offset)
+		(*index)++;
+	if (*index < scan->rs_ntuples)
+		return true;
+	*index = 0;
+	return next_page(source);
+}
+
+static void
+begin_rows(BaSource *source)
+{
+	source->scan = table_beginscan_strat(source->rel, source->snapshot, 0, NULL, true, false);
+	source->slot = table_slot_create(source->rel, NULL);
+}
+
+static bool
+next_rows(BaSource *source, BaPosition *position, BaBatch *batch)
+{
+	HeapScanDesc scan = (HeapScanDesc) source->scan;
+	int index;
+
+	if (position->block >= position->nblocks)
+		return false;
+	if (!seek_position(source, position, &index))
+	{
+		position->block = position->nblocks;
+		return false;
+	}
+
+	batch->rows = 0;
+	ItemPointerSet(&batch->first, scan->rs_cblock, scan->rs_vistuples[index]);
+	for (;;)
+	{
+		int taken = (int) Min(scan->rs_ntuples - index, source->batch_size - batch->rows);
+
+		batch->rows += taken;
+		position->block = scan->rs_cblock;
+		position->offset = scan->rs_vistuples[index + taken - 1];
+		ItemPointerSet(&batch->last, position->block, position->offset);
+		if (batch->rows == source->batch_size)
+			break;
+		if (!next_page(source))
+		{
+			position->block = position->nblocks;
+			break;
+		}
+		index = 0;
+	}
+	return true;
+}
+
+static void
+pause_rows(BaSource *source)
+{
+	ExecClearTuple(source->slot);
+	table_rescan_set_params(source->scan, NULL, true, false, true);
+}
+
+static void
+end_rows(BaSource *source)
+{
+	ExecDropSingleTupleTableSlot(source->slot);
+	table_endscan(source->scan);
+}
+
+static const BaSourceKind by_rows = {begin_rows, next_rows, pause_rows, end_rows};
+
+static void
+begin_pages(BaSource *source)
+{
+	BlockNumber pages;
+
+	source->pages_per_batch = estimate_pages_per_batch(source->rel, source->batch_size, &pages);
+}
+
+static bool
+next_pages(BaSource *source, BaPosition *position, BaBatch *batch)
+{
+	BlockNumber end;
+
+	if (position->block >= position->nblocks)
+		return false;
+	end = position->block + Min(source->pages_per_batch, position->nblocks - position->block);
+	ItemPointerSet(&batch->first, position->block, FirstOffsetNumber);
+	ItemPointerSet(&batch->last, end - 1, MaxOffsetNumber);
+	batch->rows = -1;
+	position->block = end;
+	return true;
+}
+
+static void
+pause_pages(BaSource *source)
+{
+}
+
+static void
+end_pages(BaSource *source)
+{
+}
+
+static const BaSourceKind by_pages = {begin_pages, next_pages, pause_pages, end_pages};
+
+/*
+ * Makes a source of batches of the leaves, allocated in the current context. The snapshot must
+ * stay active or registered, and the leaves array untouched, until ba_split_close.
+ */
+BaSource *
+ba_split_open_array(int nleaves, Oid *leaves, int64 batch_size, bool count_rows, Snapshot snapshot)
+{
+	BaSource *source = palloc0(sizeof(BaSource));
+
+	source->kind = count_rows ? &by_rows : &by_pages;
+	source->snapshot = snapshot;
+	source->batch_size = batch_size;
+	source->nleaves = nleaves;
+	source->leaves = leaves;
+	source->leaf = -1;
+	return source;
+}
+
+/*
+ * As ba_split_open_array, for a list.
+ */
+BaSource *
+ba_split_open(List *leaves, int64 batch_size, bool count_rows, Snapshot snapshot)
+{
+	Oid *array = palloc(sizeof(Oid) * Max(1, list_length(leaves)));
+	int n = 0;
+	ListCell *cell;
+
+	foreach (cell, leaves)
+		array[n++] = lfirst_oid(cell);
+	return ba_split_open_array(n, array, batch_size, count_rows, snapshot);
+}
+
+/*
+ * Tells whether the source cuts by rows.
+ */
+bool
+ba_split_counts_rows(const BaSource *source)
+{
+	return source->kind == &by_rows;
+}
+
+/*
+ * Sets *position before the first batch.
+ */
+void
+ba_split_start(BaPosition *position)
+{
+	*position = (BaPosition){.nblocks = InvalidBlockNumber};
+}
+
+/*
+ * Closes the open leaf, if any; its lock is kept.
+ */
+static void
+close_leaf(BaSource *source)
+{
+	if (source->leaf < 0)
+		return;
+	source->kind->end(source);
+	table_close(source->rel, NoLock);
+	source->leaf = -1;
+}
+
+/*
+ * Opens the leaf at *position, unless it is the open one.
+ */
+static void
+open_leaf(BaSource *source, BaPosition *position)
+{
+	if (source->leaf != position->leaf)
+	{
+		close_leaf(source);
+		source->rel = table_open(source->leaves[position->leaf], AccessShareLock);
+		PredicateLockRelation(source->rel, source->snapshot);
+		source->kind->begin(source);
+		source->leaf = position->leaf;
+	}
+
+	/* Rows behind the size of now are not visible to the snapshot, which is older. */
+	if (position->nblocks == InvalidBlockNumber)
+		position->nblocks = RelationGetNumberOfBlocks(source->rel);
+}
+
+/*
+ * Cuts the next batch at *position and moves *position behind it; false if there is none.
+ */
+bool
+ba_split_next(BaSource *source, BaPosition *position, BaBatch *batch)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	for (; position->leaf < source->nleaves; position->leaf++)
+	{
+		bool found;
+
+		MemoryContextSwitchTo(GetMemoryChunkContext(source));
+		open_leaf(source, position);
+		found = source->kind->next(source, position, batch);
+		MemoryContextSwitchTo(caller);
+		if (found)
+		{
+			batch->number = ++position->number;
+			batch->leaf = position->leaf;
+			batch->relation = source->leaves[position->leaf];
+			return true;
+		}
+		position->nblocks = InvalidBlockNumber;
+		position->block = 0;
+		position->offset = InvalidOffsetNumber;
+	}
+	return false;
+}
+
+/*
+ * Lets go of every buffer, before the caller does something that takes long.
+ */
+void
+ba_split_pause(BaSource *source)
+{
+	if (source->leaf >= 0)
+		source->kind->pause(source);
+}
+
+/*
+ * Closes whatever the source has open. The locks stay.
+ */
+void
+ba_split_close(BaSource *source)
+{
+	close_leaf(source);
+}
