@@ -98,6 +98,8 @@ read_params(ArrayType *array, int nparams, const Oid *types)
 				 errhint("Give one value for each of $1, $2, ...: params => ARRAY['...'].")));
 
 	params = makeParamList(nparams + 2);
+	/* The two bounds may stay unset; core sends them to its workers all the same. */
+	memset(params->params, 0, sizeof(ParamExternData) * (nparams + 2));
 	for (int i = 0; i < nparams; i++)
 	{
 		ParamExternData *param = &params->params[i];

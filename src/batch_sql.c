@@ -103,7 +103,8 @@ begin_result(FunctionCallInfo fcinfo)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	InitMaterializedSRF(fcinfo, 0);
+	/* The executor frees the result's descriptor: it must be a copy, never the expected one. */
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	return rsinfo->setResult;
 }
 
