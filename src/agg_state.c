@@ -437,7 +437,7 @@ fold_slowly(BaAggState *s)
 	s->tail = pending_offset(s);
 	for (int i = 0; i < n; i += axes)
 	{
-		BaAggValue values[BA_AGG_MAX_AXES];
+		BaAggValue values[BA_AGG_MAX_AXES] = {0}; /* gcc 16 does not see that axes >= 1 */
 
 		for (int axis = 0; axis < axes; axis++)
 			values[axis] = ba_agg_value_from_double(copy[i + axis]);

@@ -97,7 +97,7 @@ static void
 file_put(BaSink *sink, int64 batch, TupleDesc desc, Datum *values, bool *nulls)
 {
 	FileSink *self = (FileSink *) sink;
-	MinimalTuple row = heap_form_minimal_tuple(desc, values, nulls);
+	MinimalTuple row = heap_form_minimal_tuple(desc, values, nulls, 0);
 
 	BufFileWrite(self->file, &batch, sizeof(batch));
 	BufFileWrite(self->file, row, row->t_len);

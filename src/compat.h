@@ -45,6 +45,14 @@
 #endif
 
 /*
+ * 18 added room in front of the tuple to heap_form_minimal_tuple.
+ */
+#if PG_VERSION_NUM < 180000
+#define heap_form_minimal_tuple(desc, values, nulls, extra)                                        \
+	heap_form_minimal_tuple(desc, values, nulls)
+#endif
+
+/*
  * 16 added reads that throw where a file is too short, or do so unless it is at its end.
  */
 #if PG_VERSION_NUM < 160000

@@ -74,7 +74,7 @@ stop_server() {
 }
 
 run_psql() {
-	"$bindir/psql" -X -v ON_ERROR_STOP=1 -h "$socket" -U postgres -d postgres "$@"
+	"$bindir/psql" -X -v ON_ERROR_STOP=1 -h "$socket" -U postgres -d postgres "$@" 9>&-
 }
 
 # run_quietly LOG COMMAND...: as the owner; shows the output only if it fails
