@@ -10,6 +10,10 @@
 
 #include "postgres.h"
 
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "utils/acl.h"
+
 #if PG_VERSION_NUM < 150000
 #error "batchagg needs PostgreSQL 15 or later"
 #endif
@@ -21,6 +25,26 @@
 /* 16 added soft errors of input functions; before, an error is an error */
 #if PG_VERSION_NUM < 160000
 #define ereturn(context, dummy_value, ...) ereport(ERROR, __VA_ARGS__)
+#endif
+
+/* 16 moved the varlena macros out of postgres.h */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* the major this module is compiled for: states with a private format name it */
+#define BA_SERVER_MAJOR (PG_VERSION_NUM / 10000)
+
+/* 16 made one function of the per-catalog ACL checks; 15 has one a catalog */
+#if PG_VERSION_NUM < 160000
+static inline AclResult
+object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
+{
+	Assert(classid == ProcedureRelationId || classid == NamespaceRelationId);
+	if (classid == ProcedureRelationId)
+		return pg_proc_aclcheck(objectid, roleid, mode);
+	return pg_namespace_aclcheck(objectid, roleid, mode);
+}
 #endif
 
 /* fetch of core's limit on workers: guc headers moved it between majors */
