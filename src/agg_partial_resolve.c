@@ -279,7 +279,8 @@ resolve_types(const Lookup *lookup, int nargs, const Oid *argtypes, BaPartialAgg
 	for (int i = 0; i < nargs; i++)
 	{
 		declared[i] = i < proc->pronargs ? proc->proargtypes.values[i] : ANYOID;
-		if (argtypes[i] == UNKNOWNOID)
+		if (get_typtype(argtypes[i]) == TYPTYPE_PSEUDO && argtypes[i] != RECORDOID &&
+			argtypes[i] != RECORDARRAYOID)
 			report_mismatch(lookup, nargs, argtypes);
 	}
 	if (!check_generic_type_consistency(argtypes, declared, nargs))

@@ -146,6 +146,22 @@ SELECT '5001000f'::partial_state;
 SELECT (s::text || '00')::partial_state FROM typed WHERE what = 'count';
 SELECT overlay(s::text PLACING 'ffffffffffffffff' FROM length(s::text) - 15)::partial_state FROM typed WHERE what = 'sum';
 
+-- well-formed, but no call could have made it: a pseudo-type for anyelement
+CREATE FUNCTION larger(anyelement, anyelement) RETURNS anyelement LANGUAGE sql IMMUTABLE STRICT AS 'SELECT greatest($1, $2)';
+CREATE AGGREGATE largest(anyelement) (SFUNC = larger, STYPE = anyelement, COMBINEFUNC = larger);
+CREATE FUNCTION as_name(name text) RETURNS text LANGUAGE sql AS
+    $$SELECT lpad(to_hex(octet_length(name)), 2, '0') || encode(name::bytea, 'hex')$$;
+CREATE TABLE largest_states AS SELECT partial('largest(anyelement)', i) AS s FROM generate_series(1, 3) i;
+SELECT finalize(s, NULL::int) FROM largest_states;
+SELECT finalize(replace(s::text, as_name('int4'), as_name(name))::partial_state, NULL::int)
+FROM largest_states, (VALUES ('internal')) v (name);
+SELECT finalize(replace(s::text, as_name('int4'), as_name(name))::partial_state, NULL::int)
+FROM largest_states, (VALUES ('cstring')) v (name);
+SELECT finalize(replace(s::text, as_name('int4'), as_name(name))::partial_state, NULL::int)
+FROM largest_states, (VALUES ('record')) v (name);
+SELECT finalize(replace(s::text, as_name('int4'), as_name(name))::partial_state, NULL::int)
+FROM largest_states, (VALUES ('int8')) v (name);
+
 -- every truncation, every flipped bit, and random damage: an error or a value,
 -- as an ordinary role and as a superuser, in every function
 
