@@ -152,17 +152,21 @@ resolve_call(FunctionCallInfo fcinfo, MemoryContext aggcontext, Oid aggregate, c
 }
 
 /*
- * The aggregate that a partial() call names by OID, for states in aggcontext.
+ * The aggregate that a partial() call names by OID, for a group with that state,
+ * or for a new one in aggcontext.
  */
 static BaPartialAgg *
-get_agg_by_oid(FunctionCallInfo fcinfo, MemoryContext aggcontext, Oid aggregate)
+get_agg_by_oid(FunctionCallInfo fcinfo, MemoryContext aggcontext, const BaPartialState *state,
+			   Oid aggregate, const char *text)
 {
 	CacheEntry *entry;
 
+	if (state != NULL && state->agg->aggregate == aggregate)
+		return state->agg;
 	for (entry = fcinfo->flinfo->fn_extra; entry != NULL; entry = entry->next)
 		if (entry->agg->aggregate == aggregate && entry->agg->user == GetUserId())
 			return entry->agg;
-	return resolve_call(fcinfo, aggcontext, aggregate, NULL);
+	return resolve_call(fcinfo, aggcontext, aggregate, text);
 }
 
 /*
@@ -184,10 +188,11 @@ find_aggregate_by_text(const char *text)
 }
 
 /*
- * The aggregate that a partial() call names by text, for states in aggcontext.
+ * As get_agg_by_oid, for an aggregate named by text.
  */
 static BaPartialAgg *
-get_agg_by_text(FunctionCallInfo fcinfo, MemoryContext aggcontext, const text *name)
+get_agg_by_text(FunctionCallInfo fcinfo, MemoryContext aggcontext, const BaPartialState *state,
+				const text *name)
 {
 	CacheEntry *entry;
 	char *string;
@@ -198,26 +203,27 @@ get_agg_by_text(FunctionCallInfo fcinfo, MemoryContext aggcontext, const text *n
 			entry->agg->user == GetUserId())
 			return entry->agg;
 	string = text_to_cstring(name);
-	return resolve_call(fcinfo, aggcontext, find_aggregate_by_text(string), string);
+	return get_agg_by_oid(fcinfo, aggcontext, state, find_aggregate_by_text(string), string);
 }
 
 /*
- * Takes a flat state apart: returns its aggregate, ready for running states in
- * aggcontext, and its payload in *header (of which only the payload is set).
+ * Takes a flat state apart: returns its aggregate, ready for what lives in
+ * "dependent", and its payload in *header (of which only the payload is set).
  * by_value is as for ba_partial_resolve_header.
  */
 static BaPartialAgg *
-get_agg_by_value(FunctionCallInfo fcinfo, MemoryContext aggcontext, const bytea *flat,
-				 bool by_value, BaPartialHeader *header)
+get_agg_by_value(FunctionCallInfo fcinfo, MemoryContext dependent, const bytea *flat, bool by_value,
+				 BaPartialHeader *header)
 {
 	const char *bytes = VARDATA_ANY(flat);
 	Size length = VARSIZE_ANY_EXHDR(flat);
+	bool cached;
+	MemoryContext lasting = lasting_context(fcinfo, dependent, &cached);
 	CacheEntry *entry;
 	BaPartialAgg *agg;
 	MemoryContext old;
-	bool cached;
 
-	for (entry = fcinfo->flinfo->fn_extra; entry != NULL; entry = entry->next)
+	for (entry = cached ? fcinfo->flinfo->fn_extra : NULL; entry != NULL; entry = entry->next)
 		if (length >= entry->header_length &&
 			memcmp(bytes, entry->header, entry->header_length) == 0 &&
 			entry->agg->user == GetUserId())
@@ -228,7 +234,7 @@ get_agg_by_value(FunctionCallInfo fcinfo, MemoryContext aggcontext, const bytea 
 		}
 
 	ba_partial_parse_bytes(bytes, length, ERRCODE_INVALID_BINARY_REPRESENTATION, header);
-	old = MemoryContextSwitchTo(lasting_context(fcinfo, aggcontext, &cached));
+	old = MemoryContextSwitchTo(lasting);
 	agg = ba_partial_resolve_header(header, by_value);
 	if (cached)
 	{
@@ -280,7 +286,8 @@ combine_flat(FunctionCallInfo fcinfo, Node *context, MemoryContext aggcontext,
 			 BaPartialState *state, const bytea *flat)
 {
 	BaPartialHeader header;
-	BaPartialAgg *agg = get_agg_by_value(fcinfo, aggcontext, flat, true, &header);
+	BaPartialAgg *agg = get_agg_by_value(fcinfo, state == NULL ? aggcontext : CurrentMemoryContext,
+										 flat, true, &header);
 	Datum value;
 	bool isnull;
 
@@ -295,13 +302,21 @@ combine_flat(FunctionCallInfo fcinfo, Node *context, MemoryContext aggcontext,
 }
 
 /*
+ * The running state in argument n of a support function, NULL if there is none.
+ */
+static BaPartialState *
+get_state(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : (BaPartialState *) PG_GETARG_POINTER(n);
+}
+
+/*
  * Adds a row to the running state of the group, which must be of this aggregate.
  */
 static Datum
-add_row(FunctionCallInfo fcinfo, Node *context, MemoryContext aggcontext, BaPartialAgg *agg)
+add_row(FunctionCallInfo fcinfo, Node *context, MemoryContext aggcontext, BaPartialState *state,
+		BaPartialAgg *agg)
 {
-	BaPartialState *state = PG_ARGISNULL(0) ? NULL : (BaPartialState *) PG_GETARG_POINTER(0);
-
 	if (state == NULL)
 		state = ba_partial_new_state(agg, aggcontext);
 	else if (state->agg->aggregate != agg->aggregate)
@@ -331,10 +346,11 @@ batchagg_partial_transfn(PG_FUNCTION_ARGS)
 {
 	MemoryContext aggcontext;
 	Node *context = get_agg_context(fcinfo, &aggcontext);
+	BaPartialState *state = get_state(fcinfo, 0);
 
 	check_aggregate_given(fcinfo);
-	return add_row(fcinfo, context, aggcontext,
-				   get_agg_by_oid(fcinfo, aggcontext, PG_GETARG_OID(1)));
+	return add_row(fcinfo, context, aggcontext, state,
+				   get_agg_by_oid(fcinfo, aggcontext, state, PG_GETARG_OID(1), NULL));
 }
 
 Datum
@@ -342,10 +358,11 @@ batchagg_partial_transfn_text(PG_FUNCTION_ARGS)
 {
 	MemoryContext aggcontext;
 	Node *context = get_agg_context(fcinfo, &aggcontext);
+	BaPartialState *state = get_state(fcinfo, 0);
 
 	check_aggregate_given(fcinfo);
-	return add_row(fcinfo, context, aggcontext,
-				   get_agg_by_text(fcinfo, aggcontext, PG_GETARG_TEXT_PP(1)));
+	return add_row(fcinfo, context, aggcontext, state,
+				   get_agg_by_text(fcinfo, aggcontext, state, PG_GETARG_TEXT_PP(1)));
 }
 
 Datum
@@ -353,7 +370,7 @@ batchagg_partial_rollup_transfn(PG_FUNCTION_ARGS)
 {
 	MemoryContext aggcontext;
 	Node *context = get_agg_context(fcinfo, &aggcontext);
-	BaPartialState *state = PG_ARGISNULL(0) ? NULL : (BaPartialState *) PG_GETARG_POINTER(0);
+	BaPartialState *state = get_state(fcinfo, 0);
 
 	if (!PG_ARGISNULL(1))
 		state = combine_flat(fcinfo, context, aggcontext, state, PG_GETARG_BYTEA_PP(1));
@@ -367,8 +384,8 @@ batchagg_partial_combinefn(PG_FUNCTION_ARGS)
 {
 	MemoryContext aggcontext;
 	Node *context = get_agg_context(fcinfo, &aggcontext);
-	BaPartialState *state = PG_ARGISNULL(0) ? NULL : (BaPartialState *) PG_GETARG_POINTER(0);
-	BaPartialState *other = PG_ARGISNULL(1) ? NULL : (BaPartialState *) PG_GETARG_POINTER(1);
+	BaPartialState *state = get_state(fcinfo, 0);
+	BaPartialState *other = get_state(fcinfo, 1);
 
 	if (other != NULL)
 	{
