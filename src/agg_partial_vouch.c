@@ -19,8 +19,9 @@
  * N, maxScaleCount and the three counts are int8; maxScale is int4; a sum is
  * ndigits, weight, sign, dscale (int4 each) and ndigits int2 digits base 10000.
  * Proof that the majors agree: numeric.c of 15 and of 17 have these functions
- * identical byte for byte (only the copying of the input bytea changed), and 18
- * writes the same. 19 changes int8_avg and numeric_poly, so the list ends at 18.
+ * identical byte for byte (only the copying of the input bytea changed), and the
+ * golden states of test/sql/partial.sql, written by 15, are written and read alike
+ * by 17 and 18. 19 changes int8_avg and numeric_poly, so the list ends at 18.
  *
  * A payload that passes the check cannot hurt the deserialize function: its
  * allocations are bounded by MAX_WEIGHT and by the payload's own length, every
