@@ -16,6 +16,13 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 work=${BATCHAGG_WORK:-/var/tmp/batchagg-$(id -un)-$(printf %s "$top" | cksum | cut -d' ' -f1)}
 
+# The file of flights, a CSV, perhaps packed by xz: DATA, as in make demo DATA=file.
+# What make was called with is not meant for the makes that the scripts call; to
+# PGXS DATA is something else.
+# shellcheck disable=SC2034 # for server.sh
+flights=${DATA:-$top/test/data/flights-2001-01.csv.xz}
+unset DATA MAKEFLAGS MFLAGS MAKEOVERRIDES
+
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
@@ -41,19 +48,20 @@ make_work() {
 	chmod 755 "$work"
 }
 
-# sync_tree DIRECTORY: makes DIRECTORY a copy of the checkout's build and test
-# inputs that belongs to the owner, nothing else in it but what a build there left.
-# Objects stay, for make to judge by the sources' kept times, unless a file came
-# or went or the Makefile changed: then they go as well. The copy stays locked
-# (descriptor 9) as long as the caller lives. Root only reads the checkout and
-# makes the directory: what the owner may have put in it is not root's to follow.
+# sync_tree DIRECTORY SERVER: makes DIRECTORY a copy of the checkout's build and
+# test inputs that belongs to the owner, nothing else in it but what a build there
+# left. Objects stay, for make to judge by the sources' kept times, unless SERVER,
+# which tells one server's headers from another's, is new, or a file came or went,
+# or the Makefile changed: then they go as well. The copy stays locked (descriptor
+# 9) as long as the caller lives. Root only reads the checkout and makes the
+# directory: what the owner may have put in it is not root's to follow.
 sync_tree() {
 	local inputs
 	exec 9>"$1.lock"
 	flock -n 9 || die "another run is using $1"
 	mkdir -p "$1"
 	[ "$(id -u)" -ne 0 ] || chown -h "$owner" "$1"
-	inputs=$(cd "$top" && cat Makefile && ls src sql)
+	inputs=$(cd "$top" && echo "$2" && cat Makefile && ls src sql)
 	# a build in the checkout itself may have left files, perhaps of another major
 	# shellcheck disable=SC2016 # for the inner shell to expand
 	tar -C "$top" -c --exclude='*.o' --exclude='*.bc' --exclude='batchagg--*.sql' \

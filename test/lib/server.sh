@@ -4,7 +4,7 @@
 # sourced by demo, psql and bench; brings common.sh along
 #
 #	start_server [SETTING=VALUE...]	builds without assertions, stages, starts
-#	load_flights					table flights from $flights, a CSV, perhaps packed by xz
+#	load_flights					table flights from $flights
 #	run_psql ARGUMENT...			psql on that server
 #	stop_server						is called at exit as well
 #
@@ -16,20 +16,14 @@
 
 socket=
 
-# The file of flights: DATA, as in `make demo DATA=file.csv.xz`. make hands its
-# command line down to inner makes by the environment, and to PGXS DATA is
-# something else, so the inner ones are given none of it.
-flights=${DATA:-$top/test/data/flights-2001-01.csv.xz}
 [ -r "$flights" ] || die "cannot read $flights"
-unset DATA MAKEFLAGS MFLAGS MAKEOVERRIDES
 
-# An instance is fsync = off and temporary: it starts empty.
 start_server() {
-	local tree=$work/server data=$work/server/build/data memory
+	local tree=$work/server data=$work/server/build/data
 	pg_config=$(find_pg_config) || die "no PostgreSQL with its development files; try: make deps"
 	bindir=$("$pg_config" --bindir)
 	make_work
-	sync_tree "$tree"
+	sync_tree "$tree" "$("$pg_config" --version)"
 
 	say "Building batchagg for $("$pg_config" --version)"
 	cd "$tree"
@@ -47,15 +41,13 @@ start_server() {
 	socket=$(as_owner mktemp -d /tmp/batchagg.XXXXXX)
 	trap stop_server EXIT
 	run_quietly build/initdb.log env LC_ALL=C.UTF-8 "$bindir/initdb" -D "$data" -U postgres -A trust --no-sync
-	# a quarter of the machine's memory, at most 1 GB
-	memory=$(awk '/^MemTotal/ { mb = int($2 / 4096); print (mb > 1024 ? 1024 : mb) }' /proc/meminfo)
 	{
 		stage_settings "$pg_config" "$tree/build/stage"
 		echo "listen_addresses = ''"
 		echo "unix_socket_directories = '$socket'"
 		echo "fsync = off"
 		echo "max_wal_size = 8GB"
-		echo "shared_buffers = ${memory}MB"
+		echo "shared_buffers = $(memory_share 4 1024)"
 		echo "log_min_messages = error"
 		printf '%s\n' "$@"
 	} | as_owner tee -a "$data/postgresql.conf" >/dev/null
@@ -63,6 +55,12 @@ start_server() {
 		{ cat build/server.log >&2; die "the server did not start"; }
 	cd "$top"
 	run_psql -q -c 'CREATE EXTENSION batchagg'
+}
+
+# memory_share DIVISOR LIMIT: that part of the machine's memory, at most LIMIT megabytes
+memory_share() {
+	awk -v divisor="$1" -v limit="$2" '
+		/^MemTotal/ { mb = int($2 / 1024 / divisor); print (mb > limit ? limit : mb) "MB" }' /proc/meminfo
 }
 
 stop_server() {
