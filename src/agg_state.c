@@ -52,6 +52,8 @@ typedef struct Need
 
 #define PENDING_MAX_DOUBLES 256
 
+StaticAssertDecl(PENDING_MAX_DOUBLES <= BA_EXACT_VECTOR, "a fold is one vector");
+
 static int
 header_size(int nwindows)
 {
@@ -417,11 +419,26 @@ ba_agg_remove(BaAggState *s, const BaAggValue *values)
 	return add_weighted(s, values, -1);
 }
 
-/* Pending doubles worth having after so many inputs. */
+/*
+ * Pending doubles worth having after so many inputs, an even number.
+ *
+ * The first sizes are such that a state of a few inputs fits the same power of
+ * two bytes with its typical windows as without any (128 for a sum, 256 with
+ * squares, 512 for pairs): the allocator then uses again what the state leaves
+ * behind when it gets its windows.
+ */
 static int
-wanted_capacity(int64 n)
+wanted_capacity(const BaAggState *s, int64 n)
 {
-	return n < 64 ? 8 : n < 1024 ? 32 : PENDING_MAX_DOUBLES;
+	if (n >= 1024)
+		return PENDING_MAX_DOUBLES;
+	if (ba_agg_shape(s)->axes > 1)
+		return n < 64 ? 32 : 64;
+	if (n >= 64)
+		return 32;
+	if ((s->parts & BA_PART_EXTREMES) != 0)
+		return 12;
+	return (s->parts & BA_PART_PRODUCTS) != 0 ? 16 : 8;
 }
 
 /* Folds the pending inputs one by one, whatever they are. */
@@ -446,50 +463,21 @@ fold_slowly(BaAggState *s)
 	return s;
 }
 
-/* Folds the pending values of one variable. */
-static BaAggState *
-fold_values(BaAggState *s)
+/* The extremes of a vector without NaNs. */
+static void
+widen_by_vector(BaAggState *s, const double *values, int n)
 {
-	int n = pending_doubles(s);
-	BaExactScan scan = ba_exact_scan_doubles(pending_values(s), n);
-	Need need = {.adds = n, .capacity = wanted_capacity(s->n + n)};
-	bool zeros = scan.min_pos > scan.max_pos;
-	double *values;
+	BaAggExtreme min = {PG_INT64_MAX, 0};
+	BaAggExtreme max = {PG_INT64_MIN, 0};
 
-	if (scan.special)
-		return fold_slowly(s);
-	if (!zeros)
+	for (int i = 0; i < n; i++)
 	{
-		need.window[0].lo = scan.min_pos >> 5;
-		need.window[0].hi = (scan.max_pos >> 5) + BA_EXACT_VALUE_SPAN;
-		need.window[1].lo = 2 * scan.min_pos >> 5;
-		need.window[1].hi = (2 * scan.max_pos >> 5) + BA_EXACT_PRODUCT_SPAN;
-	}
-	s = reserve(s, &need);
-	values = pending_values(s);
-	if (!zeros)
-	{
-		ba_exact_add_doubles(ba_agg_chunks(s, 0), s->window[0].lo, values, n, scan.min_pos);
-		if ((s->parts & BA_PART_PRODUCTS) != 0)
-			ba_exact_add_squares(ba_agg_chunks(s, 1), s->window[1].lo, values, n, scan.min_pos);
-	}
-	if ((s->parts & BA_PART_EXTREMES) != 0)
-	{
-		BaAggExtreme min = {PG_INT64_MAX, 0};
-		BaAggExtreme max = {PG_INT64_MIN, 0};
+		int64 key = ba_agg_double_to_key(values[i]);
 
-		for (int i = 0; i < n; i++)
-		{
-			int64 key = ba_agg_double_to_key(values[i]);
-
-			min.key = Min(min.key, key);
-			max.key = Max(max.key, key);
-		}
-		widen_extremes(s, min, max);
+		min.key = Min(min.key, key);
+		max.key = Max(max.key, key);
 	}
-	s->n += n;
-	s->tail = pending_offset(s);
-	return s;
+	widen_extremes(s, min, max);
 }
 
 /*
@@ -498,9 +486,69 @@ fold_values(BaAggState *s)
 BaAggState *
 ba_agg_fold(BaAggState *s)
 {
-	if (!ba_agg_has_pending(s))
+	const BaAggShape *shape = ba_agg_shape(s);
+	int nwindows = ba_agg_nwindows(shape, s->parts);
+	int n = pending_doubles(s) / shape->axes;
+	Need need = {.adds = n};
+	double copy[PENDING_MAX_DOUBLES];
+	const double *vectors[BA_AGG_MAX_AXES];
+	BaExactScan scans[BA_AGG_MAX_AXES];
+
+	if (n == 0)
 		return s;
-	return ba_agg_shape(s)->axes == 1 ? fold_values(s) : fold_slowly(s);
+
+	vectors[0] = pending_values(s);
+	if (shape->axes == 2)
+	{
+		const double *pairs = pending_values(s);
+
+		for (int i = 0; i < n; i++)
+		{
+			copy[i] = pairs[2 * i];
+			copy[n + i] = pairs[2 * i + 1];
+		}
+		vectors[0] = copy;
+		vectors[1] = copy + n;
+	}
+	for (int axis = 0; axis < shape->axes; axis++)
+	{
+		scans[axis] = ba_exact_scan_doubles(vectors[axis], n);
+		if (scans[axis].special)
+			return fold_slowly(s);
+	}
+	need.capacity = wanted_capacity(s, s->n + n);
+	for (int k = 0; k < nwindows; k++)
+	{
+		const BaExactScan *a = &scans[shape->window[k].a];
+		const BaExactScan *b = shape->window[k].b >= 0 ? &scans[shape->window[k].b] : NULL;
+
+		if (a->zeros || (b != NULL && b->zeros))
+			continue;
+		need.window[k].lo = (a->min_pos + (b != NULL ? b->min_pos : 0)) >> 5;
+		need.window[k].hi = ((a->max_pos + (b != NULL ? b->max_pos : 0)) >> 5) +
+							(b != NULL ? BA_EXACT_PRODUCT_SPAN : BA_EXACT_VALUE_SPAN);
+	}
+	s = reserve(s, &need);
+	if (shape->axes == 1)
+		vectors[0] = pending_values(s);
+	for (int k = 0; k < nwindows; k++)
+	{
+		int a = shape->window[k].a;
+		int b = shape->window[k].b;
+
+		if (need.window[k].hi == 0)
+			continue;
+		if (b >= 0)
+			ba_exact_add_products(ba_agg_chunks(s, k), s->window[k].lo, vectors[a], &scans[a],
+								  vectors[b], &scans[b], n);
+		else
+			ba_exact_add_doubles(ba_agg_chunks(s, k), s->window[k].lo, vectors[a], &scans[a], n);
+	}
+	if ((s->parts & BA_PART_EXTREMES) != 0)
+		widen_by_vector(s, vectors[0], n);
+	s->n += n;
+	s->tail = pending_offset(s);
+	return s;
 }
 
 /*
@@ -513,7 +561,7 @@ ba_agg_make_room(BaAggState *s)
 	Need need = {0};
 
 	s = ba_agg_fold(s);
-	need.capacity = wanted_capacity(s->n);
+	need.capacity = wanted_capacity(s, s->n);
 	return reserve(s, &need);
 }
 

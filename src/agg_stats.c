@@ -19,19 +19,32 @@
 /* Integers up to this magnitude are doubles. */
 #define EXACT_INTEGERS (INT64CONST(1) << 53)
 
+/* Kept apart, so that the fast path needs no stack. */
+static pg_noinline Datum
+advance_slowly(FunctionCallInfo fcinfo, double value)
+{
+	BaAggValue v = ba_agg_value_from_double(value);
+
+	return ba_agg_advance(fcinfo, BA_AGG_STATS, &v);
+}
+
+static pg_noinline Datum
+advance_large_integer(FunctionCallInfo fcinfo, int64 value)
+{
+	BaAggValue v = ba_agg_value_from_int64(value);
+
+	return ba_agg_advance(fcinfo, BA_AGG_STATS, &v);
+}
+
 static inline Datum
 advance_double(FunctionCallInfo fcinfo, double value)
 {
 	BaAggState *s = (BaAggState *) PG_GETARG_POINTER(0);
-	BaAggValue v;
 
-	if (likely(ba_agg_has_room(fcinfo, s, BA_AGG_STATS)))
-	{
-		ba_agg_push(s, value);
-		PG_RETURN_POINTER(s);
-	}
-	v = ba_agg_value_from_double(value);
-	return ba_agg_advance(fcinfo, BA_AGG_STATS, &v);
+	if (unlikely(!ba_agg_has_room(fcinfo, s, BA_AGG_STATS)))
+		return advance_slowly(fcinfo, value);
+	ba_agg_push(s, value);
+	PG_RETURN_POINTER(s);
 }
 
 PG_FUNCTION_INFO_V1(batchagg_stats_trans_float8);
@@ -67,12 +80,10 @@ Datum
 batchagg_stats_trans_int8(PG_FUNCTION_ARGS)
 {
 	int64 value = PG_GETARG_INT64(1);
-	BaAggValue v;
 
-	if (likely(value >= -EXACT_INTEGERS && value <= EXACT_INTEGERS))
-		return advance_double(fcinfo, (double) value);
-	v = ba_agg_value_from_int64(value);
-	return ba_agg_advance(fcinfo, BA_AGG_STATS, &v);
+	if (unlikely(value < -EXACT_INTEGERS || value > EXACT_INTEGERS))
+		return advance_large_integer(fcinfo, value);
+	return advance_double(fcinfo, (double) value);
 }
 
 static Datum

@@ -12,6 +12,15 @@
 
 #include "exact_acc.h"
 
+#define MAX_BUCKETS 128
+
+/* Emptying a bucket costs about as much as it saves on two values. */
+static inline bool
+buckets_pay(int nbuckets, int n)
+{
+	return nbuckets <= MAX_BUCKETS && 2 * nbuckets <= n;
+}
+
 /*
  * Finds the positions used by the non-zero values of a vector, and whether it
  * holds a value that needs counting rather than adding.
@@ -36,42 +45,104 @@ ba_exact_scan_doubles(const double *values, int n)
 		min_exponent = Min(min_exponent, low_exponent);
 	}
 	scan.special = special;
-	/* only zeros leave both at their start; a lone subnormal has exponent 0 both ways */
+	scan.zeros = min_exponent > max_exponent;
 	scan.min_pos = Max(min_exponent, 1) - 1;
 	scan.max_pos = Max(max_exponent, 1) - 1;
 	return scan;
 }
 
 /*
- * Adds finite values, all of which are zero or have positions from min_pos to
- * the top of the window.
+ * The number of the bucket of a value, and its signed mantissa. A zero goes to
+ * the first bucket.
+ */
+static inline int
+get_bucket(double value, int min_pos, BaExactNum *num)
+{
+	*num = ba_exact_num_from_double(value);
+	num->pos = Max(num->pos, min_pos);
+	return num->pos - min_pos;
+}
+
+/*
+ * Adds finite values, whose scan is given and whose positions the window covers.
  */
 void
-ba_exact_add_doubles(int64 *chunks, int lo, const double *values, int n, int min_pos)
+ba_exact_add_doubles(int64 *chunks, int lo, const double *values, const BaExactScan *scan, int n)
 {
+	int min_pos = scan->min_pos;
+	int nbuckets = scan->max_pos - min_pos + 1;
+	int64 buckets[MAX_BUCKETS];
+	BaExactNum num;
+
+	Assert(n <= BA_EXACT_VECTOR);
+	if (!buckets_pay(nbuckets, n))
+	{
+		for (int i = 0; i < n; i++)
+		{
+			(void) get_bucket(values[i], min_pos, &num);
+			ba_exact_add_value(chunks, lo, num);
+		}
+		return;
+	}
+
+	memset(buckets, 0, nbuckets * sizeof(int64));
 	for (int i = 0; i < n; i++)
 	{
-		BaExactNum num = ba_exact_num_from_double(values[i]);
+		int b = get_bucket(values[i], min_pos, &num);
+		int64 sign = -(int64) num.neg;
 
-		num.pos = Max(num.pos, min_pos);
+		buckets[b] += ((int64) num.m ^ sign) - sign;
+	}
+	for (int b = 0; b < nbuckets; b++)
+	{
+		num.neg = buckets[b] < 0;
+		num.m = num.neg ? -(uint64) buckets[b] : (uint64) buckets[b];
+		num.pos = min_pos + b;
 		ba_exact_add_value(chunks, lo, num);
 	}
 }
 
 /*
- * Adds the squares of finite values under the rule of ba_exact_add_doubles,
- * min_pos being that of the values.
+ * Adds the products a[i]·b[i] of finite values. Zero or not, no value of a vector
+ * is outside the positions of its scan, and the window covers their sums.
  */
 void
-ba_exact_add_squares(int64 *chunks, int lo, const double *values, int n, int min_pos)
+ba_exact_add_products(int64 *chunks, int lo, const double *a, const BaExactScan *scan_a,
+					  const double *b, const BaExactScan *scan_b, int n)
 {
+	int min_pos = scan_a->min_pos + scan_b->min_pos;
+	int nbuckets = scan_a->max_pos + scan_b->max_pos - min_pos + 1;
+	int128 buckets[MAX_BUCKETS];
+	BaExactNum x;
+	BaExactNum y;
+
+	Assert(n <= BA_EXACT_VECTOR);
+	if (!buckets_pay(nbuckets, n))
+	{
+		for (int i = 0; i < n; i++)
+		{
+			(void) get_bucket(a[i], scan_a->min_pos, &x);
+			(void) get_bucket(b[i], scan_b->min_pos, &y);
+			ba_exact_add_product(chunks, lo, x, y);
+		}
+		return;
+	}
+
+	memset(buckets, 0, nbuckets * sizeof(int128));
 	for (int i = 0; i < n; i++)
 	{
-		BaExactNum num = ba_exact_num_from_double(values[i]);
+		int k = get_bucket(a[i], scan_a->min_pos, &x) + get_bucket(b[i], scan_b->min_pos, &y);
+		uint128 m = (uint128) x.m * y.m;
 
-		num.pos = Max(num.pos, min_pos);
-		num.neg = false;
-		ba_exact_add_product(chunks, lo, num, num);
+		buckets[k] += x.neg != y.neg ? -(int128) m : (int128) m;
+	}
+	for (int k = 0; k < nbuckets; k++)
+	{
+		bool neg = buckets[k] < 0;
+
+		if (buckets[k] != 0)
+			ba_exact_add_wide(chunks, lo, neg ? -(uint128) buckets[k] : (uint128) buckets[k],
+							  min_pos + k, neg);
 	}
 }
 

@@ -30,6 +30,7 @@
 #define BA_EXACT_VALUE_SPAN 3       /* chunks touched by a value */
 #define BA_EXACT_PRODUCT_SPAN 5     /* chunks touched by a product of two values */
 #define BA_EXACT_ADDS_MAX (1 << 29) /* adds between carry passes */
+#define BA_EXACT_VECTOR 512         /* doubles that may be added by one call */
 
 /* Bits of the largest magnitudes that may be added: |x| < 2^2098 units, |xy| < 2^4196. */
 #define BA_EXACT_VALUE_BITS 2098
@@ -43,11 +44,12 @@ typedef struct BaExactNum
 	bool neg;
 } BaExactNum;
 
-/* What a vector of doubles needs of a window; min_pos > max_pos if it holds zeros only. */
+/* What a vector of doubles needs of a window. */
 typedef struct BaExactScan
 {
 	int min_pos;
 	int max_pos;
+	bool zeros;   /* nothing but zeros: no positions, nothing to add */
 	bool special; /* holds a NaN, an infinity or a negative zero */
 } BaExactScan;
 
@@ -113,23 +115,27 @@ ba_exact_add_value(int64 *chunks, int lo, BaExactNum num)
 	c[2] += (high ^ sign) - sign;
 }
 
-/* Adds the product of two values; 128 bits shifted by at most 31 make five limbs. */
+/* Adds ±m·2^pos to a window of products; 128 bits shifted by at most 31 make five limbs. */
 static inline void
-ba_exact_add_product(int64 *chunks, int lo, BaExactNum a, BaExactNum b)
+ba_exact_add_wide(int64 *chunks, int lo, uint128 m, int pos, bool neg)
 {
-	uint128 m = (uint128) a.m * b.m;
-	int pos = a.pos + b.pos;
 	int64 *c = chunks + (pos >> 5) - lo;
 	int shift = pos & 31;
 	uint128 low = m << shift;
 	int64 high = (int64) ((uint64) (m >> 96) >> (32 - shift));
-	int64 sign = -(int64) (a.neg != b.neg);
+	int64 sign = -(int64) neg;
 
 	c[0] += ((int64) (uint32) low ^ sign) - sign;
 	c[1] += ((int64) (uint32) (low >> 32) ^ sign) - sign;
 	c[2] += ((int64) (uint32) (low >> 64) ^ sign) - sign;
 	c[3] += ((int64) (uint32) (low >> 96) ^ sign) - sign;
 	c[4] += (high ^ sign) - sign;
+}
+
+static inline void
+ba_exact_add_product(int64 *chunks, int lo, BaExactNum a, BaExactNum b)
+{
+	ba_exact_add_wide(chunks, lo, (uint128) a.m * b.m, a.pos + b.pos, a.neg != b.neg);
 }
 
 /* May the chunk at the top of a window not take another carry and BA_EXACT_ADDS_MAX adds? */
@@ -141,8 +147,10 @@ ba_exact_top_is_full(int64 top)
 
 /* in exact_acc.c */
 extern BaExactScan ba_exact_scan_doubles(const double *values, int n);
-extern void ba_exact_add_doubles(int64 *chunks, int lo, const double *values, int n, int min_pos);
-extern void ba_exact_add_squares(int64 *chunks, int lo, const double *values, int n, int min_pos);
+extern void ba_exact_add_doubles(int64 *chunks, int lo, const double *values,
+								 const BaExactScan *scan, int n);
+extern void ba_exact_add_products(int64 *chunks, int lo, const double *a, const BaExactScan *scan_a,
+								  const double *b, const BaExactScan *scan_b, int n);
 extern void ba_exact_carry(int64 *chunks, int n);
 extern void ba_exact_get_sum(const int64 *chunks, int lo, int n, BaExactBig *sum);
 
