@@ -90,6 +90,7 @@ typedef struct BaSource
 	const BaSourceKind *kind;
 	Snapshot snapshot;
 	int64 batch_size;
+	bool read_again; /* batches are read as soon as they are cut */
 	int nleaves;
 	Oid *leaves;
 
@@ -163,9 +164,10 @@ typedef struct BaRun
 extern void ba_split_check_select(Oid relid);
 extern List *ba_split_find_leaves(Oid relid, bool inherit);
 extern void ba_split_estimate(List *leaves, int64 batch_size, BaEstimate *estimate);
-extern BaSource *ba_split_open(List *leaves, int64 batch_size, bool count_rows, Snapshot snapshot);
-extern BaSource *ba_split_open_array(int nleaves, Oid *leaves, int64 batch_size, bool count_rows,
-									 Snapshot snapshot);
+extern BaSource *ba_split_open(int nleaves, Oid *leaves, int64 batch_size, bool count_rows,
+							   bool read_again, Snapshot snapshot);
+extern BaSource *ba_split_open_list(List *leaves, int64 batch_size, bool count_rows,
+									bool read_again, Snapshot snapshot);
 extern bool ba_split_counts_rows(const BaSource *source);
 extern void ba_split_start(BaPosition *position);
 extern bool ba_split_next(BaSource *source, BaPosition *position, BaBatch *batch);

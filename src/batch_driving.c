@@ -278,6 +278,7 @@ static Table *
 pick_table(List *tables, Oid wanted)
 {
 	Table *picked = NULL;
+	Table *able = NULL; /* one to suggest */
 	StringInfoData names;
 	List *seen = NIL;
 	ListCell *cell;
@@ -289,6 +290,8 @@ pick_table(List *tables, Oid wanted)
 
 		if (list_member_oid(seen, table->rte->relid))
 			continue;
+		if (able == NULL || (able->obstacle != NULL && table->obstacle == NULL))
+			able = table;
 		seen = lappend_oid(seen, table->rte->relid);
 		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
 						 ba_driving_name_table(table->rte->relid));
@@ -311,7 +314,7 @@ pick_table(List *tables, Oid wanted)
 						errmsg("query reads more than one table that could be cut into batches"),
 						errdetail("It reads %s.", names.data),
 						errhint("Name the one to cut: driving_table => '%s'.",
-								ba_driving_name_table(linitial_oid(seen)))));
+								ba_driving_name_table(able->rte->relid))));
 	return picked;
 }
 

@@ -196,7 +196,7 @@ seek_position(BaSource *source, const BaPosition *position, int *index)
 	if (!scan->rs_inited || scan->rs_cblock != position->block)
 	{
 		ExecClearTuple(source->slot);
-		table_rescan_set_params(source->scan, NULL, true, false, true);
+		table_rescan_set_params(source->scan, NULL, !source->read_again, false, true);
 		heap_setscanlimits(source->scan, position->block, position->nblocks - position->block);
 		if (!next_page(source))
 			return false;
@@ -214,7 +214,12 @@ seek_position(BaSource *source, const BaPosition *position, int *index)
 static void
 begin_rows(BaSource *source)
 {
-	source->scan = table_beginscan_strat(source->rel, source->snapshot, 0, NULL, true, false);
+	/*
+	 * Of a table that is large for the buffer pool a scan keeps few pages there. Not so where the
+	 * batches are read next: they should find the pages of this scan.
+	 */
+	source->scan =
+		table_beginscan_strat(source->rel, source->snapshot, 0, NULL, !source->read_again, false);
 	source->slot = table_slot_create(source->rel, NULL);
 }
 
@@ -258,7 +263,7 @@ static void
 pause_rows(BaSource *source)
 {
 	ExecClearTuple(source->slot);
-	table_rescan_set_params(source->scan, NULL, true, false, true);
+	table_rescan_set_params(source->scan, NULL, !source->read_again, false, true);
 }
 
 static void
@@ -306,17 +311,20 @@ end_pages(BaSource *source)
 static const BaSourceKind by_pages = {begin_pages, next_pages, pause_pages, end_pages};
 
 /*
- * Makes a source of batches of the leaves, allocated in the current context. The snapshot must
- * stay active or registered, and the leaves array untouched, until ba_split_close.
+ * Makes a source of batches of the leaves, allocated in the current context. It cuts by rows or by
+ * pages; read_again says that each batch is read as soon as it is cut. The snapshot must stay
+ * active or registered, and the leaves array untouched, until ba_split_close.
  */
 BaSource *
-ba_split_open_array(int nleaves, Oid *leaves, int64 batch_size, bool count_rows, Snapshot snapshot)
+ba_split_open(int nleaves, Oid *leaves, int64 batch_size, bool count_rows, bool read_again,
+			  Snapshot snapshot)
 {
 	BaSource *source = palloc0(sizeof(BaSource));
 
 	source->kind = count_rows ? &by_rows : &by_pages;
 	source->snapshot = snapshot;
 	source->batch_size = batch_size;
+	source->read_again = read_again;
 	source->nleaves = nleaves;
 	source->leaves = leaves;
 	source->leaf = -1;
@@ -324,10 +332,11 @@ ba_split_open_array(int nleaves, Oid *leaves, int64 batch_size, bool count_rows,
 }
 
 /*
- * As ba_split_open_array, for a list.
+ * As ba_split_open, for a list.
  */
 BaSource *
-ba_split_open(List *leaves, int64 batch_size, bool count_rows, Snapshot snapshot)
+ba_split_open_list(List *leaves, int64 batch_size, bool count_rows, bool read_again,
+				   Snapshot snapshot)
 {
 	Oid *array = palloc(sizeof(Oid) * Max(1, list_length(leaves)));
 	int n = 0;
@@ -335,7 +344,7 @@ ba_split_open(List *leaves, int64 batch_size, bool count_rows, Snapshot snapshot
 
 	foreach (cell, leaves)
 		array[n++] = lfirst_oid(cell);
-	return ba_split_open_array(n, array, batch_size, count_rows, snapshot);
+	return ba_split_open(n, array, batch_size, count_rows, read_again, snapshot);
 }
 
 /*

@@ -96,16 +96,14 @@ get_wanted_columns(FunctionCallInfo fcinfo, bool by_type)
 }
 
 /*
- * Makes the tuplestore of the function's result, in rows of desc; NULL: of the declared type.
+ * Makes the tuplestore of the function's result. Its columns are a copy of those that the caller
+ * expects: core frees them.
  */
 static Tuplestorestate *
 begin_result(FunctionCallInfo fcinfo)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-
-	/* The executor frees the result's descriptor: it must be a copy, never the expected one. */
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	return rsinfo->setResult;
+	return ((ReturnSetInfo *) fcinfo->resultinfo)->setResult;
 }
 
 /*
@@ -134,8 +132,8 @@ batchagg_split_batches(PG_FUNCTION_ARGS)
 						errhint("Use each_batch, which applies the policies.")));
 
 	store = begin_result(fcinfo);
-	source =
-		ba_split_open(ba_split_find_leaves(relid, true), batch_size, true, GetActiveSnapshot());
+	source = ba_split_open_list(ba_split_find_leaves(relid, true), batch_size, true, false,
+								GetActiveSnapshot());
 	ba_split_start(&position);
 	while (ba_split_next(source, &position, &batch))
 	{
@@ -163,10 +161,11 @@ typedef struct Prepared
 
 /*
  * Finds the driving table of a query, the one wanted or the only one if wanted is InvalidOid,
- * and plans the query for its batches.
+ * and plans the query for its batches; read_again says that each batch is run as soon as it is
+ * cut.
  */
 static void
-prepare_batches(Prepared *prepared, BaQuery *query, Oid wanted, int64 batch_size)
+prepare_batches(Prepared *prepared, BaQuery *query, Oid wanted, int64 batch_size, bool read_again)
 {
 	RangeTblEntry *rte = ba_driving_restrict(query, wanted);
 	List *leaves;
@@ -180,7 +179,8 @@ prepare_batches(Prepared *prepared, BaQuery *query, Oid wanted, int64 batch_size
 
 	leaves = ba_split_find_leaves(rte->relid, rte->inh);
 	ba_split_estimate(leaves, batch_size, &prepared->estimate);
-	prepared->source = ba_split_open(leaves, batch_size, !secured, GetActiveSnapshot());
+	prepared->source =
+		ba_split_open_list(leaves, batch_size, !secured, read_again, GetActiveSnapshot());
 	prepared->hazard = ba_query_parallel_hazard(query->query);
 	prepared->stmt = ba_plan_batch(query, leaves, &prepared->estimate);
 
@@ -223,7 +223,7 @@ each_batch(FunctionCallInfo fcinfo, int first_arg)
 	Tuplestorestate *store;
 	BaRun *run;
 
-	prepare_batches(&prepared, query, driving, batch_size);
+	prepare_batches(&prepared, query, driving, batch_size, true);
 	workers = limit_workers(&prepared, workers);
 	store = begin_result(fcinfo);
 	run = ba_run_open(ba_plan_open(prepared.stmt, query->nparams + 3), text, query->params,
@@ -328,12 +328,13 @@ batchagg_explain_batches(PG_FUNCTION_ARGS)
 	ArrayType *params = PG_ARGISNULL(3) ? NULL : PG_GETARG_ARRAYTYPE_P(3);
 	ExplainState *es = NewExplainState();
 	BaQuery *query = ba_query_read(text, params);
+	Tuplestorestate *store;
 	Prepared prepared;
 	BaPosition position;
 	BaBatch batch;
 	int first_leaf = 0;
 
-	prepare_batches(&prepared, query, driving, batch_size);
+	prepare_batches(&prepared, query, driving, batch_size, false);
 	ba_split_start(&position);
 	while (ba_split_next(prepared.source, &position, &batch))
 	{
@@ -349,7 +350,7 @@ batchagg_explain_batches(PG_FUNCTION_ARGS)
 	ba_plan_focus(ba_plan_open(prepared.stmt, query->nparams + 3), first_leaf);
 	ba_explain_plan(prepared.stmt, es, text, query->params);
 
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	put_lines(rsinfo->setResult, rsinfo->setDesc, es->str->data);
+	store = begin_result(fcinfo);
+	put_lines(store, rsinfo->setDesc, es->str->data);
 	return (Datum) 0;
 }

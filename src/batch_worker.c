@@ -404,8 +404,8 @@ batchagg_parallel_main(dsm_segment *seg, shm_toc *toc)
 	stmt = stringToNode(plan);
 	columns =
 		ba_result_from_map(ExecCleanTypeFromTL(stmt->planTree->targetlist), shared->ncolumns, from);
-	source = ba_split_open_array(shared->nleaves, leaves, shared->batch_size, shared->count_rows,
-								 GetActiveSnapshot());
+	source = ba_split_open(shared->nleaves, leaves, shared->batch_size, shared->count_rows, true,
+						   GetActiveSnapshot());
 	run = ba_run_open(ba_plan_open(stmt, shared->first_bound), text, RestoreParamList(&params),
 					  source, ba_result_create_receiver(columns, NULL));
 
