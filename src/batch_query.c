@@ -62,7 +62,7 @@ check_reads_only(Node *node, void *context)
 		if (query->commandType != CMD_SELECT || query->utilityStmt != NULL)
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 							errmsg("query must be a SELECT that changes nothing"),
-							errhint("Use INSERT ... SELECT from the function's result.")));
+							errhint("To keep the result, INSERT ... SELECT from the function.")));
 		if (query->rowMarks != NIL)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("query must not lock rows"),
@@ -74,7 +74,7 @@ check_reads_only(Node *node, void *context)
 
 /*
  * Reads the text array into parameter values of the given types, leaving room for the two bounds
- * of planning behind them.
+ * of planning behind them, with no value set.
  */
 static ParamListInfo
 read_params(ArrayType *array, int nparams, const Oid *types)
@@ -94,8 +94,9 @@ read_params(ArrayType *array, int nparams, const Oid *types)
 	if (given != nparams)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("params has %d values, but the query has %d parameters", given, nparams),
-				 errhint("Give one value for each of $1, $2, ...: params => ARRAY['...'].")));
+				 errmsg("params does not fit the parameters of the query"),
+				 errdetail("Values in params: %d. Parameters of the query: %d.", given, nparams),
+				 errhint("Give a value for each of $1, $2, ...: params => ARRAY['...'].")));
 
 	params = makeParamList(nparams + 2);
 	/* The two bounds may stay unset; core sends them to its workers all the same. */
@@ -115,6 +116,8 @@ read_params(ArrayType *array, int nparams, const Oid *types)
 		/* The value is the same in every batch, so the planner may build it in. */
 		param->pflags = PARAM_FLAG_CONST;
 	}
+	for (int i = nparams; i < params->numParams; i++)
+		params->params[i] = (ParamExternData){(Datum) 0, true, 0, InvalidOid};
 	return params;
 }
 
@@ -140,7 +143,7 @@ ba_query_read(const char *text, ArrayType *params)
 	if (!IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("query must be a SELECT that changes nothing"),
-						errhint("Use INSERT ... SELECT from the function's result.")));
+						errhint("To keep the result, INSERT ... SELECT from the function.")));
 	queries = pg_analyze_and_rewrite_varparams(linitial_node(RawStmt, statements), text, &types,
 											   &result->nparams, NULL);
 	error_context_stack = callback.previous;

@@ -98,8 +98,9 @@ ba_result_match(TupleDesc wanted, TupleDesc query, bool with_batch)
 		}
 	}
 	if (nwanted != nquery)
-		refuse_columns(query, with_batch,
-					   psprintf("%d columns are declared, but there are %d.", nwanted, nquery));
+		refuse_columns(
+			query, with_batch,
+			psprintf("Columns declared: %d. Columns of the result: %d.", nwanted, nquery));
 
 	for (int i = 0; i < wanted->natts; i++)
 	{
