@@ -99,8 +99,6 @@ read_params(ArrayType *array, int nparams, const Oid *types)
 				 errhint("Give a value for each of $1, $2, ...: params => ARRAY['...'].")));
 
 	params = makeParamList(nparams + 2);
-	/* The two bounds may stay unset; core sends them to its workers all the same. */
-	memset(params->params, 0, sizeof(ParamExternData) * (nparams + 2));
 	for (int i = 0; i < nparams; i++)
 	{
 		ParamExternData *param = &params->params[i];
@@ -116,6 +114,8 @@ read_params(ArrayType *array, int nparams, const Oid *types)
 		/* The value is the same in every batch, so the planner may build it in. */
 		param->pflags = PARAM_FLAG_CONST;
 	}
+
+	/* The two bounds may stay unset; core sends them to its workers all the same. */
 	for (int i = nparams; i < params->numParams; i++)
 		params->params[i] = (ParamExternData){(Datum) 0, true, 0, InvalidOid};
 	return params;
