@@ -65,11 +65,11 @@ sync_tree() {
 	# a build in the checkout itself may have left files, perhaps of another major
 	# shellcheck disable=SC2016 # for the inner shell to expand
 	tar -C "$top" -c --exclude='*.o' --exclude='*.bc' --exclude='batchagg--*.sql' \
-		Makefile batchagg.control sql src test expected |
+		Makefile README.md batchagg.control doc sql src test expected |
 		as_owner bash -euc '
 			cd "$1"
 			[ "$2" = "$(cat .inputs 2>/dev/null)" ] || rm -rf src
-			rm -rf Makefile batchagg.control sql test expected
+			rm -rf Makefile README.md batchagg.control doc sql test expected
 			[ ! -d src ] || find src -type f ! -name "*.o" -delete
 			tar -x --no-same-owner
 			echo "$2" > .inputs

@@ -53,7 +53,7 @@ for my $document (@documents)
 {
 	my $name = basename($document);
 	my @examples = examples($document) or next;
-	( my $database = "doc_$name" ) =~ s/\W/_/g;
+	( my $database = lc "doc_$name" ) =~ s/\W/_/g;
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
 	$node->safe_psql($database,
 		'CREATE TABLE flights (date timestamp, delay int, distance int, origin text, destination text)');
