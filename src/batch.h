@@ -126,9 +126,8 @@ typedef struct BaAppend BaAppend;
 typedef struct BaPlan
 {
 	PlannedStmt *stmt;
-	int first_bound;    /* id of the first parameter of the first leaf */
-	List *appends;      /* of BaAppend */
-	Bitmapset *scanned; /* leaves that the plan scans */
+	int first_bound; /* id of the first parameter of the first leaf */
+	List *appends;   /* of BaAppend */
 } BaPlan;
 
 /* Result columns: for each, the column of the query it is from. */

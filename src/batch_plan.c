@@ -212,8 +212,10 @@ assign_bounds(PlannedStmt *stmt, Plan *plan, List *leaves, int first_id)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("query reads table \"%s\" more than once", get_rel_name(relid)),
-					 errdetail("A function of the query that was inlined reads the driving table."),
-					 errhint("Declare the function VOLATILE or in another language.")));
+					 errdetail(
+						 "A function that was inlined, or a row security policy, reads the driving "
+						 "table as well."),
+					 errhint("Declare the function VOLATILE, or cut another table.")));
 	}
 	foreach (cell, list_children(plan))
 		assign_bounds(stmt, lfirst(cell), leaves, first_id);
@@ -376,11 +378,11 @@ ba_plan_open(PlannedStmt *stmt, int first_bound)
 
 	plan->stmt = stmt;
 	plan->first_bound = first_bound;
-	plan->scanned = note_appends(plan, stmt->planTree);
+	(void) note_appends(plan, stmt->planTree);
 	foreach (cell, stmt->subplans)
 	{
 		if (lfirst(cell) != NULL)
-			plan->scanned = bms_join(plan->scanned, note_appends(plan, lfirst(cell)));
+			(void) note_appends(plan, lfirst(cell));
 	}
 	return plan;
 }
