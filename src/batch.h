@@ -156,6 +156,7 @@ typedef struct BaRun
 	BaSource *source;
 	DestReceiver *dest;
 	int leaf;              /* leaf whose bounds are set, -1 if none are */
+	char *leaf_name;       /* its name; an error context must not look it up */
 	MemoryContext context; /* what one batch allocates */
 } BaRun;
 

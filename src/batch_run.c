@@ -29,25 +29,34 @@ ba_run_open(BaPlan *plan, const char *text, ParamListInfo params, BaSource *sour
 {
 	BaRun *run = palloc(sizeof(BaRun));
 
-	*run = (BaRun){plan, text, params, source, dest, -1, NULL};
+	*run = (BaRun){plan, text, params, source, dest, -1, NULL, NULL};
 	run->context =
 		AllocSetContextCreate(CurrentMemoryContext, "batchagg batch", ALLOCSET_DEFAULT_SIZES);
 	return run;
 }
 
+/* What the error context tells of. */
+typedef struct Running
+{
+	const BaRun *run;
+	const BaBatch *batch;
+} Running;
+
 /*
- * Error context: says which batch it was.
+ * Error context: says which batch it was. May be called wherever an error can be thrown, with
+ * locks of the server's own held: it looks nothing up.
  */
 static void
 batch_error_callback(void *arg)
 {
-	const BaBatch *batch = arg;
+	const Running *running = arg;
+	const BaBatch *batch = running->batch;
 
 	errcontext("batch " INT64_FORMAT ", rows (%u,%u) to (%u,%u) of table \"%s\"", batch->number,
 			   ItemPointerGetBlockNumberNoCheck(&batch->first),
 			   ItemPointerGetOffsetNumberNoCheck(&batch->first),
 			   ItemPointerGetBlockNumberNoCheck(&batch->last),
-			   ItemPointerGetOffsetNumberNoCheck(&batch->last), get_rel_name(batch->relation));
+			   ItemPointerGetOffsetNumberNoCheck(&batch->last), running->run->leaf_name);
 }
 
 /*
@@ -84,6 +93,9 @@ set_bounds(BaRun *run, const BaBatch *batch)
 		}
 		ba_plan_focus(run->plan, batch->leaf);
 		run->leaf = batch->leaf;
+		if (run->leaf_name != NULL)
+			pfree(run->leaf_name);
+		run->leaf_name = get_rel_name(batch->relation);
 	}
 	bounds[2 * batch->leaf].value = PointerGetDatum(&batch->first);
 	bounds[2 * batch->leaf].isnull = false;
@@ -97,12 +109,13 @@ set_bounds(BaRun *run, const BaBatch *batch)
 void
 ba_run_batch(BaRun *run, const BaBatch *batch)
 {
-	ErrorContextCallback callback = {error_context_stack, batch_error_callback, (void *) batch};
+	Running running = {run, batch};
+	ErrorContextCallback callback = {error_context_stack, batch_error_callback, &running};
 	MemoryContext caller;
 
-	error_context_stack = &callback;
 	set_bounds(run, batch);
 
+	error_context_stack = &callback;
 	caller = MemoryContextSwitchTo(run->context);
 	ba_result_set_batch(run->dest, batch->number);
 	run_plan(run->plan->stmt, run->text, run->params, run->dest);

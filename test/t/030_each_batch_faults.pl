@@ -69,9 +69,18 @@ sub files_in
 	return sort(grep { !/^\.\.?$/ } slurp_dir($node->data_dir . "/$directory"));
 }
 
+# The segments there are while nobody runs anything.  A session's own go before
+# it leaves pg_stat_activity.
+sub segments_at_rest
+{
+	$node->poll_query_until('postgres',
+		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type IN ('client backend', 'parallel worker')});
+	return join ' ', files_in('pg_dynshmem');
+}
+
 # warms up whatever keeps a segment for good
 is($node->safe_psql('postgres', batches()), $right, 'ten batches');
-my @segments = files_in('pg_dynshmem');
+my $segments = segments_at_rest();
 
 # The state in which every fault has to leave the server.
 sub check_clean
@@ -81,14 +90,7 @@ sub check_clean
 	ok($node->poll_query_until('postgres',
 			q{SELECT count(*) = 0 FROM pg_locks WHERE pid <> pg_backend_pid() AND locktype IN ('relation', 'transactionid')}),
 		"$what: no lock is left");
-	my @left;
-	for (1 .. 100)
-	{
-		@left = (files_in('pg_dynshmem'));
-		last if "@left" eq "@segments";
-		$node->safe_psql('postgres', 'SELECT pg_sleep(0.05)');
-	}
-	is("@left", "@segments", "$what: no shared memory segment is left");
+	is(segments_at_rest(), $segments, "$what: no shared memory segment is left");
 	is(join(' ', -d $node->data_dir . '/base/pgsql_tmp' ? files_in('base/pgsql_tmp') : ()),
 		'', "$what: no temporary file is left");
 	is($node->safe_psql('postgres', batches()), $right, "$what: the next run is right");
@@ -205,7 +207,7 @@ for my $function ('pg_cancel_backend', 'pg_terminate_backend')
 	$node->poll_query_until('postgres', 'SELECT true');
 	# the restarted server has a control segment of another name
 	is($node->safe_psql('postgres', batches()), $right, 'kill -9: the restarted server is right');
-	@segments = files_in('pg_dynshmem');
+	$segments = segments_at_rest();
 	check_clean('kill -9 of a worker');
 }
 
@@ -220,7 +222,7 @@ for my $mode ('fast', 'immediate')
 	like("$state:$out", qr/^(?:57P0[123]|lost):$/, "$mode stop is the caller's error");
 	$node->start;
 	is($node->safe_psql('postgres', batches()), $right, "after $mode stop");
-	@segments = files_in('pg_dynshmem');
+	$segments = segments_at_rest();
 	check_clean("$mode stop");
 }
 
