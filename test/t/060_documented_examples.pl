@@ -79,6 +79,8 @@ for my $document (@documents)
 			next;
 		}
 		s/[ \t]+$//mg, s/\n+\z/\n/ for $want, $got;
+		# the majors cost plans differently
+		s/\(cost=[^)]*\)/(cost)/g, s/^ *-+$/---/mg for $want, $got;
 		is($got, $want, "$name:$examples[$i]{line}: prints what it says");
 	}
 }
