@@ -84,11 +84,17 @@ read_string(Reader *reader)
 	return pnstrdup(bytes, length);
 }
 
+/*
+ * Reads a name. One has one spelling: rules that go by the name of what is in
+ * pg_catalog would miss it under another.
+ */
 static void
 read_name(Reader *reader, BaPartialName *name)
 {
 	name->schema = read_string(reader);
 	name->name = read_string(reader);
+	if (strcmp(name->schema, "pg_catalog") == 0)
+		report_corrupt(reader, "it spells out pg_catalog");
 }
 
 static void
@@ -110,7 +116,8 @@ read_types(Reader *reader, int *count)
 	BaPartialType *types;
 
 	*count = read_byte(reader);
-	if (*count > FUNC_MAX_ARGS)
+	/* one less than a function may have, as a transition function takes the state too */
+	if (*count >= FUNC_MAX_ARGS)
 		report_corrupt(reader, "it has too many argument types");
 	types = palloc(sizeof(BaPartialType) * Max(*count, 1));
 	for (int i = 0; i < *count; i++)

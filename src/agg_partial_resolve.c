@@ -17,11 +17,12 @@
  *
  * That last rule is because anyone may store a state naming an aggregate of
  * their own. Whoever finalizes it runs its functions with their own rights, and
- * reading a table must not be that dangerous. Trusted are superusers, who could
- * do anything anyway, and roles that the current user is a member of. Being a
- * superuser makes one a member of nothing here: it is superusers above all that
- * need the protection. The same goes for the owners of the component functions,
- * and of the types, as a domain's CHECK runs when a value of it is read.
+ * reading a table must not be that dangerous. Trusted are the current user and
+ * those who have all the current user's privileges already: superusers, and
+ * members of the current user's role. That the current user is a member of the
+ * owner's role says nothing: whoever administers a role may put anybody into it,
+ * a superuser too. The same goes for the owners of the component functions, and
+ * of the types, as a domain's CHECK runs when a value of it is read.
  *
  * Results live in CurrentMemoryContext, and no call keeps a catalog lock.
  */
@@ -135,31 +136,21 @@ check_kind(const Lookup *lookup)
 }
 
 /*
- * Whether objects of this owner run for the current user on a value's word.
+ * Lets objects run on a value's word only if their owner gains nothing by it.
  */
-static bool
-is_trusted(Oid owner)
-{
-	Oid user = GetUserId();
-
-	return owner == user || superuser_arg(owner) ||
-		   (has_privs_of_role(user, owner) && is_member_of_role_nosuper(user, owner));
-}
-
 static void
 check_trusted(Oid aggregate, Oid owner, const char *what)
 {
-	if (is_trusted(owner))
+	if (has_privs_of_role(owner, GetUserId()))
 		return;
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 		 errmsg("aggregate %s, which a partial state names, is not trusted",
 				ba_partial_aggregate_text(aggregate)),
-		 errdetail("%s belongs to role \"%s\", and role \"%s\" is not a member of that role.", what,
-				   GetUserNameFromId(owner, false), GetUserNameFromId(GetUserId(), false)),
-		 errhint("Use the state as a role that is a member of the owner's role, for instance after "
-				 "SET ROLE.")));
+		 errdetail("%s belongs to role \"%s\", and would run with the privileges of role \"%s\".",
+				   what, GetUserNameFromId(owner, false), GetUserNameFromId(GetUserId(), false)),
+		 errhint("Use the state as the owner, for instance after SET ROLE.")));
 }
 
 static void

@@ -140,7 +140,7 @@ ba_partial_advance_state(BaPartialState *state, Node *context, MemoryContext agg
 	BaPartialAgg *agg = state->agg;
 	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
 
-	Assert(agg->has_transfn);
+	Assert(agg->has_transfn && agg->nargs < FUNC_MAX_ARGS);
 	InitFunctionCallInfoData(*fcinfo, &agg->transfn, agg->nargs + 1, agg->collation, context, NULL);
 	memcpy(&fcinfo->args[1], args, sizeof(NullableDatum) * agg->nargs);
 	advance(state, fcinfo, aggcontext);
@@ -184,6 +184,7 @@ ba_partial_final_state(BaPartialState *state, Node *context, bool *isnull)
 		*isnull = true;
 		return (Datum) 0;
 	}
+	Assert(agg->nfinalargs <= FUNC_MAX_ARGS);
 	hide_aggref(context);
 	InitFunctionCallInfoData(*fcinfo, &agg->finalfn, agg->nfinalargs, agg->collation, context,
 							 NULL);

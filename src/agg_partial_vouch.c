@@ -107,6 +107,19 @@ read_count(Cursor *cursor)
 	return read_number(cursor, 8, &count) && count >= 0;
 }
 
+/*
+ * Whether a digit, the last of whose decimals is the one given, has none beyond
+ * dscale. A numeric that has would print as another than it compares as.
+ */
+static bool
+fits_dscale(int64 digit, int64 decimals, int64 dscale)
+{
+	static const int powers[] = {1, 10, 100, 1000, NBASE};
+	int64 hidden = decimals - dscale;
+
+	return hidden <= 0 || digit % powers[Min(hidden, 4)] == 0;
+}
+
 static bool
 read_sum(Cursor *cursor, bool integer)
 {
@@ -134,7 +147,8 @@ read_sum(Cursor *cursor, bool integer)
 	{
 		int64 digit;
 
-		if (!read_number(cursor, 2, &digit) || digit < 0 || digit >= NBASE)
+		if (!read_number(cursor, 2, &digit) || digit < 0 || digit >= NBASE ||
+			!fits_dscale(digit, 4 * (i - weight), dscale))
 			return false;
 	}
 	return true;

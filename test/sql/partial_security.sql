@@ -8,6 +8,7 @@ GRANT USAGE ON SCHEMA batchagg, test_partial_security TO PUBLIC;
 CREATE ROLE regress_partial_evil;
 CREATE ROLE regress_partial_reader;
 CREATE ROLE regress_partial_member IN ROLE regress_partial_evil;
+CREATE ROLE regress_partial_admin;
 CREATE SCHEMA evil AUTHORIZATION regress_partial_evil;
 GRANT USAGE ON SCHEMA evil TO PUBLIC;
 
@@ -44,9 +45,21 @@ SELECT definer();
 -- partial() runs what the caller names, as a plain call would; its result is a value
 SELECT finalize(partial('evil.sum(int4)', 1), NULL::bigint);
 SELECT to_jsonb(partial('evil.sum(int4)', 1)) -> 'aggregate' AS named;
+-- being put into the writer's role is not one's own doing: it earns no trust
 SET ROLE regress_partial_member;
-SELECT finalize(s, NULL::bigint) AS member FROM evil.states;
-SELECT finalize(s, NULL::evil.number[]) AS member FROM evil.domain_states;
+SELECT finalize(s, NULL::bigint) FROM evil.states;
+SELECT finalize(s, NULL::evil.number[]) FROM evil.domain_states;
+SET ROLE regress_partial_evil;
+SELECT finalize(s, NULL::bigint) AS owner FROM evil.states;
+SELECT finalize(s, NULL::evil.number[]) AS owner FROM evil.domain_states;
+RESET ROLE;
+GRANT regress_partial_evil TO regress_partial_super;
+SELECT finalize(s, NULL::bigint) FROM evil.states;
+REVOKE regress_partial_evil FROM regress_partial_super;
+-- but whoever has the reader's privileges anyhow gains none
+GRANT regress_partial_admin TO regress_partial_evil;
+SET ROLE regress_partial_admin;
+SELECT finalize(s, NULL::bigint) AS admin FROM evil.states;
 RESET ROLE;
 -- the aggregate of a superuser over another's function
 CREATE AGGREGATE mixed(int4) (SFUNC = int4_sum, STYPE = int8, COMBINEFUNC = int8pl, FINALFUNC = evil.final);
@@ -121,6 +134,14 @@ RESET ROLE;
 REVOKE EXECUTE ON FUNCTION partial_state_in(cstring), partial_state_recv(internal) FROM regress_partial_reader;
 DELETE FROM typed WHERE what IS NULL;
 
+CREATE FUNCTION as_name(name text) RETURNS text LANGUAGE sql AS
+    $$SELECT lpad(to_hex(octet_length(name)), 2, '0') || encode(name::bytea, 'hex')$$;
+SET ROLE regress_partial_reader;
+-- another spelling of pg_catalog.internal is none: it would pass for an ordinary type
+SELECT replace(s::text, '00' || as_name('internal'), as_name('pg_catalog') || as_name('internal'))::partial_state
+FROM typed WHERE what = 'unknown';
+RESET ROLE;
+
 -- states of other majors and of other machines
 
 CREATE FUNCTION altered(state partial_state, pos int, hex text) RETURNS partial_state LANGUAGE sql
@@ -149,8 +170,6 @@ SELECT overlay(s::text PLACING 'ffffffffffffffff' FROM length(s::text) - 15)::pa
 -- well-formed, but no call could have made it: a pseudo-type for anyelement
 CREATE FUNCTION larger(anyelement, anyelement) RETURNS anyelement LANGUAGE sql IMMUTABLE STRICT AS 'SELECT greatest($1, $2)';
 CREATE AGGREGATE largest(anyelement) (SFUNC = larger, STYPE = anyelement, COMBINEFUNC = larger);
-CREATE FUNCTION as_name(name text) RETURNS text LANGUAGE sql AS
-    $$SELECT lpad(to_hex(octet_length(name)), 2, '0') || encode(name::bytea, 'hex')$$;
 CREATE TABLE largest_states AS SELECT partial('largest(anyelement)', i) AS s FROM generate_series(1, 3) i;
 SELECT finalize(s, NULL::int) FROM largest_states;
 SELECT finalize(replace(s::text, as_name('int4'), as_name(name))::partial_state, NULL::int)
@@ -161,6 +180,22 @@ SELECT finalize(replace(s::text, as_name('int4'), as_name(name))::partial_state,
 FROM largest_states, (VALUES ('record')) v (name);
 SELECT finalize(replace(s::text, as_name('int4'), as_name(name))::partial_state, NULL::int)
 FROM largest_states, (VALUES ('int8')) v (name);
+
+-- digits of a sum below its scale: a numeric of them would not be what it prints
+CREATE TABLE sum_states AS SELECT partial('sum(numeric)', 1.25) AS s;
+SELECT finalize(s, NULL::numeric), s::text ~ '00000002000109c4' AS two_decimals FROM sum_states;
+SELECT replace(s::text, '00000002000109c4', '00000001000109c4')::partial_state FROM sum_states;
+SELECT finalize(replace(s::text, '00000002000109c4', '00000001000107d0')::partial_state, NULL::numeric) FROM sum_states;
+
+-- as many arguments as a call can have, and one more
+CREATE AGGREGATE joined(VARIADIC "any") (SFUNC = concat_ws, STYPE = text, INITCOND = '-', COMBINEFUNC = textcat,
+    FINALFUNC = format, FINALFUNC_EXTRA);
+CREATE FUNCTION of_arguments(state partial_state, n int) RETURNS text LANGUAGE sql AS
+    $$SELECT replace(state::text, '01' || '0000' || as_name('text'),
+                     lpad(to_hex(n), 2, '0') || repeat('0000' || as_name('text'), n))$$;
+CREATE TABLE joined_states AS SELECT partial('joined("any")', 'a'::text) AS s;
+SELECT finalize(of_arguments(s, 99)::partial_state, NULL::text) FROM joined_states;
+SELECT finalize(of_arguments(s, 100)::partial_state, NULL::text) FROM joined_states;
 
 -- every truncation, every flipped bit, and random damage: an error or a value,
 -- as an ordinary role and as a superuser, in every function
@@ -208,5 +243,5 @@ SET client_min_messages = warning;
 RESET SESSION AUTHORIZATION;
 DROP SCHEMA evil, test_partial_security CASCADE;
 REVOKE USAGE ON SCHEMA batchagg FROM PUBLIC;
-DROP OWNED BY regress_partial_super, regress_partial_evil, regress_partial_reader, regress_partial_member;
-DROP ROLE regress_partial_super, regress_partial_evil, regress_partial_reader, regress_partial_member;
+DROP OWNED BY regress_partial_super, regress_partial_evil, regress_partial_reader, regress_partial_member, regress_partial_admin;
+DROP ROLE regress_partial_super, regress_partial_evil, regress_partial_reader, regress_partial_member, regress_partial_admin;
