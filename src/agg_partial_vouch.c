@@ -46,7 +46,7 @@
  * 2^63 rows add five digits.
  */
 #define MAX_WEIGHT (2 * 32768 + 8)
-#define MAX_DSCALE (2 * 16384)
+#define MAX_DSCALE (2 * 16384) /* decimals, four a digit */
 
 /* a sum of squares of 64-bit integers fits 128 bits, so 39 decimal digits */
 #define MAX_INT128_DIGITS 10
@@ -141,7 +141,7 @@ read_sum(Cursor *cursor, bool integer)
 			return false;
 	}
 	else if (weight < -MAX_WEIGHT || weight > MAX_WEIGHT || dscale < 0 || dscale > MAX_DSCALE ||
-			 ndigits > weight + 1 + MAX_DSCALE)
+			 ndigits > weight + 1 + MAX_DSCALE / 4)
 		return false;
 	for (int64 i = 0; i < ndigits; i++)
 	{
