@@ -33,6 +33,7 @@
 #include "access/heapam.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
@@ -65,6 +66,15 @@ ba_split_check_select(Oid relid)
 }
 
 /*
+ * Tells whether a table's file is there: those of unlogged tables are not on a standby.
+ */
+static bool
+has_storage(Relation rel)
+{
+	return RelationIsPermanent(rel) || !RecoveryInProgress();
+}
+
+/*
  * Refuses a relation that has no heap to be cut. Only core's own heap lays out its pages as the
  * counting pass expects.
  */
@@ -80,6 +90,9 @@ check_splittable(Relation rel)
 	if (RELATION_IS_OTHER_TEMP(rel))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cannot access temporary tables of other sessions")));
+	if (!has_storage(rel))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot access temporary or unlogged relations during recovery")));
 	if (rel->rd_tableam != GetHeapamTableAmRoutine())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -154,7 +167,7 @@ ba_split_estimate(List *leaves, int64 batch_size, BaEstimate *estimate)
 	{
 		Relation rel = table_open(lfirst_oid(cell), AccessShareLock);
 
-		if (rel->rd_tableam != NULL && !RELATION_IS_OTHER_TEMP(rel))
+		if (rel->rd_tableam != NULL && !RELATION_IS_OTHER_TEMP(rel) && has_storage(rel))
 		{
 			BlockNumber pages;
 			BlockNumber per_batch = estimate_pages_per_batch(rel, batch_size, &pages);

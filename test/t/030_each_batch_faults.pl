@@ -357,6 +357,7 @@ check_clean('functions and cursors');
 
 # ----------------------------------------------------------------- 11: hot standby
 
+$node->safe_psql('postgres', 'CREATE UNLOGGED TABLE unlogged AS SELECT 1 AS n');
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
@@ -369,6 +370,13 @@ is($standby->safe_psql('postgres', q{SELECT count(*), sum(row_count) FROM batcha
 is($standby->safe_psql('postgres',
 		q{SELECT * FROM batchagg.all_batches('SELECT sum(n) FROM numbers', batch_size => 100, workers => 2) AS (s bigint)}),
 	'500500', 'all_batches on a standby');
+for my $call (q{split_batches('unlogged')}, q{each_batch('SELECT n FROM unlogged') AS (batch bigint, n int)},
+	q{all_batches('SELECT n FROM unlogged') AS (n int)})
+{
+	my ($state, $err) = sqlstate_of($standby, "SELECT * FROM batchagg.$call");
+	is($state, '0A000', "an unlogged table on a standby: $call");
+	like($err, qr/cannot access temporary or unlogged relations during recovery/, 'and why');
+}
 $standby->stop;
 
 # -------------------------------- 1: a server with no worker slots
