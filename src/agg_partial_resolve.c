@@ -169,12 +169,18 @@ check_trusted_function(Oid aggregate, Oid function)
 	check_trusted(aggregate, owner, psprintf("Its function %s", format_procedure(function)));
 }
 
+/*
+ * Types as well run code of their owner, except for enums and arrays of them.
+ */
 static void
 check_trusted_type(Oid aggregate, Oid type)
 {
-	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	HeapTuple tuple;
 	Oid owner;
 
+	if (type_is_enum(type) || type_is_enum(get_element_type(type)))
+		return;
+	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for type %u", type);
 	owner = ((Form_pg_type) GETSTRUCT(tuple))->typowner;

@@ -28,6 +28,9 @@ CREATE FUNCTION evil.check(int4) RETURNS bool LANGUAGE plpgsql AS
 CREATE DOMAIN evil.number AS int4;
 CREATE TABLE evil.domain_states AS SELECT partial('max(anyarray)', ARRAY[1::evil.number]) AS s;
 ALTER DOMAIN evil.number ADD CHECK (evil.check(VALUE));
+CREATE TYPE evil.mood AS ENUM ('bad', 'worse');
+CREATE TABLE evil.enum_states AS
+SELECT partial('max(anyenum)', m) AS s, partial('max(anyarray)', ARRAY[m]) AS a FROM unnest(enum_range(NULL::evil.mood)) m;
 GRANT SELECT ON ALL TABLES IN SCHEMA evil TO PUBLIC;
 SELECT finalize(s, NULL::bigint) AS own FROM evil.states;
 RESET ROLE;
@@ -36,6 +39,8 @@ SELECT finalize(s, NULL::bigint) FROM evil.states;
 SELECT rollup(s) FROM evil.states;
 SELECT merge(s, s) FROM evil.states;
 SELECT finalize(s, NULL::evil.number[]) FROM evil.domain_states;
+-- an enum has no functions that could run
+SELECT finalize(s, NULL::evil.mood), finalize(a, NULL::evil.mood[]) FROM evil.enum_states;
 CREATE FUNCTION definer() RETURNS bigint LANGUAGE sql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     AS 'SELECT batchagg.finalize(s, NULL::bigint) FROM evil.states';
