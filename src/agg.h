@@ -157,6 +157,13 @@ ba_agg_nwindows(const BaAggShape *shape, uint8 parts)
 	return (parts & BA_PART_PRODUCTS) != 0 ? shape->nwindows : shape->axes;
 }
 
+/* Limb positions that a window can reach: the sums of 2^63 inputs end there (exact_big.h). */
+static inline int
+ba_agg_max_limbs(const BaAggShape *shape, int window)
+{
+	return window < shape->axes ? 68 : 134;
+}
+
 static inline int64
 ba_agg_double_to_key(double value)
 {
@@ -192,6 +199,8 @@ ba_agg_push(BaAggState *s, double value)
 }
 
 /* in agg_state.c */
+extern bool ba_agg_knows_parts(BaAggKind kind, uint8 parts);
+extern bool ba_agg_is_sound(const BaAggState *s, BaAggKind kind);
 extern BaAggState *ba_agg_create(BaAggKind kind, uint8 parts, const BaAggWindow *windows);
 extern int64 *ba_agg_chunks(BaAggState *s, int window);
 extern BaAggExtremes *ba_agg_extremes(BaAggState *s);

@@ -290,9 +290,7 @@ ba_agg_thaw(const uint8 *bytes, size_t len, BaAggKind kind, bool trusted, BaAggS
 	signs = bytes[4];
 	sums = bytes + 5;
 	n = (int64) get_uint64(&sums);
-	if (parts != (BA_PART_SUMS | BA_PART_PRODUCTS) &&
-		(shape->axes > 1 ||
-		 (parts != BA_PART_SUMS && parts != (BA_PART_SUMS | BA_PART_PRODUCTS | BA_PART_EXTREMES))))
+	if (!ba_agg_knows_parts(kind, parts))
 		return "The state keeps an unknown set of parts.";
 	nwindows = ba_agg_nwindows(shape, parts);
 	if (present >> (shape->axes * BA_COUNTS_PER_AXIS) != 0 || signs >> nwindows != 0)
@@ -342,7 +340,7 @@ ba_agg_thaw(const uint8 *bytes, size_t len, BaAggKind kind, bool trusted, BaAggS
 				: memcmp(p, "\0\0\0\0", 4) == 0 || memcmp(p + length - 4, "\0\0\0\0", 4) == 0)
 			return "A sum is not in its shortest form.";
 		/* the windows of any real state end far below this, and checks rely on a bound */
-		if (windows[k].lo + windows[k].n > (k < shape->axes ? 68 : 134))
+		if (windows[k].lo + windows[k].n > ba_agg_max_limbs(shape, k))
 			return "A sum is larger than any number of inputs allows.";
 		p += length;
 	}

@@ -27,6 +27,23 @@ form_of(const struct varlena *v)
 	return *(const uint8 *) VARDATA_ANY(v);
 }
 
+/* The one complaint about a stored state that cannot be. Does not return. */
+static void
+report_corrupt(BaAggKind kind, const char *complaint)
+{
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+					errmsg("corrupt %s state", ba_agg_shapes[kind].type_name),
+					errdetail("%s", complaint)));
+}
+
+static BaAggState *
+check_working(BaAggState *s, BaAggKind kind)
+{
+	if (!ba_agg_is_sound(s, kind))
+		report_corrupt(kind, "The state looks like one of a running query, but is none.");
+	return s;
+}
+
 /*
  * Returns a working state with its own memory, in the current context.
  */
@@ -44,13 +61,11 @@ copy_state(const struct varlena *v, BaAggKind kind)
 		s = palloc(VARHDRSZ + size);
 		memcpy(VARDATA(s), VARDATA_ANY(v), size);
 		SET_VARSIZE(s, VARHDRSZ + size);
-		return s;
+		return check_working(s, kind);
 	}
 	complaint = ba_agg_thaw((const uint8 *) VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v), kind, true, &s);
 	if (complaint != NULL)
-		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-						errmsg("corrupt %s state", ba_agg_shapes[kind].type_name),
-						errdetail("%s", complaint)));
+		report_corrupt(kind, complaint);
 	return s;
 }
 
@@ -70,7 +85,7 @@ ba_agg_get(Datum datum, BaAggKind kind)
 {
 	struct varlena *v = pg_detoast_datum_packed((struct varlena *) DatumGetPointer(datum));
 
-	if (is_usable(v, kind) && !ba_agg_has_pending((BaAggState *) v))
+	if (is_usable(v, kind) && !ba_agg_has_pending(check_working((BaAggState *) v, kind)))
 		return (BaAggState *) v;
 	return ba_agg_fold(copy_state(v, kind));
 }
@@ -86,7 +101,7 @@ ba_agg_own(FunctionCallInfo fcinfo, BaAggKind kind)
 		pg_detoast_datum_packed((struct varlena *) DatumGetPointer(PG_GETARG_DATUM(0)));
 
 	if (AggCheckCallContext(fcinfo, NULL) && is_usable(v, kind))
-		return (BaAggState *) v;
+		return check_working((BaAggState *) v, kind);
 	return copy_state(v, kind);
 }
 

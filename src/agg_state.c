@@ -160,6 +160,47 @@ ba_agg_get_sum(const BaAggState *s, int window, BaExactBig *sum)
 					 s->window[window].n, sum);
 }
 
+/*
+ * Is this a set of parts that a state may keep, counts aside?
+ */
+bool
+ba_agg_knows_parts(BaAggKind kind, uint8 parts)
+{
+	if (parts == (BA_PART_SUMS | BA_PART_PRODUCTS))
+		return true;
+	return kind == BA_AGG_STATS &&
+		   (parts == BA_PART_SUMS || parts == (BA_PART_SUMS | BA_PART_PRODUCTS | BA_PART_EXTREMES));
+}
+
+/*
+ * Is everything in a working state where its size allows? No such state is stored,
+ * but the bytes of a damaged page may look like one.
+ */
+bool
+ba_agg_is_sound(const BaAggState *s, BaAggKind kind)
+{
+	const BaAggShape *shape = &ba_agg_shapes[kind];
+	int input = shape->axes * sizeof(double);
+	int64 size = VARSIZE(s);
+	int nwindows;
+	int offset;
+
+	if (size < header_size(0) || !ba_agg_knows_parts(kind, s->parts & ~BA_PART_COUNTS))
+		return false;
+	nwindows = ba_agg_nwindows(shape, s->parts);
+	if (size < header_size(nwindows))
+		return false;
+	for (int k = 0; k < nwindows; k++)
+	{
+		if (s->window[k].lo + s->window[k].n > ba_agg_max_limbs(shape, k))
+			return false;
+	}
+	offset = fixed_size(kind, s->parts, s->window);
+	return s->n >= 0 && s->adds <= BA_EXACT_ADDS_MAX && offset <= s->tail && s->tail <= size &&
+		   size - offset <= PENDING_MAX_DOUBLES * sizeof(double) &&
+		   (s->tail - offset) % input == 0 && (size - offset) % input == 0;
+}
+
 /* Allocates a state of no inputs, zeroed and laid out. */
 static BaAggState *
 create_state(BaAggKind kind, uint8 parts, const BaAggWindow *windows, int capacity)

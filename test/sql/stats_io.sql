@@ -161,6 +161,19 @@ SELECT pg_relation_size(reltoastrelid) > 0 AS out_of_line FROM pg_class WHERE oi
 SELECT num_vals(s), sum(s) FROM wide;
 SELECT num_vals(rollup(s)), rollup(s) = merge(s, NULL) AS same FROM wide GROUP BY s;
 
+-- What a damaged page may hold: bytes that begin like a state of a running query. They cannot be typed in, so they
+-- are made of a path, which begins with its number of points: 0x81 for the form, then the parts and 0 for the tail.
+CREATE CAST (path AS stats) WITHOUT FUNCTION;
+CREATE VIEW damaged AS
+SELECT parts, ('(' || string_agg('(1e300,-1e-300)', ',') || ')')::path::stats AS s
+FROM unnest('{0,1,7,15}'::int[]) parts, generate_series(1, 129 + 256 * parts) GROUP BY parts;
+SELECT average(s) FROM damaged WHERE parts = 0;
+SELECT s FROM damaged WHERE parts = 1;
+SELECT rollup(s) FROM damaged WHERE parts = 7;
+SELECT stddev(merge(s, s)) FROM damaged WHERE parts = 15;
+DROP VIEW damaged;
+DROP CAST (path AS stats);
+
 -- Support functions are not for everybody.
 CREATE ROLE regress_stats_user;
 GRANT USAGE ON SCHEMA batchagg TO regress_stats_user;
