@@ -106,7 +106,10 @@ INSERT INTO query SELECT q FROM unnest(ARRAY[
   'SELECT grouping(region), region, day, count(*) FROM {t} t GROUP BY CUBE (region, day)',
   'SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY id) FROM {t} t',
   'SELECT generate_series(1, 2) g, count(*) FROM {t} t GROUP BY 1',
-  'SELECT count(*) FROM {t} t WHERE false'
+  'SELECT count(*) FROM {t} t WHERE false',
+  -- partitions pruned when the executor starts, and while it runs
+  'SELECT count(*), max(id) FROM {t} t WHERE id < 100 + current_setting(''server_version_num'')::int / 1000',
+  'SELECT v.id, region FROM (VALUES (5), (400), (777)) v (id) JOIN {t} t ON t.id = v.id'
 ]) q;
 
 SELECT rel, sum(check_each(query, rel::regclass, size, workers)::int)
