@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "executor/executor.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -126,13 +127,36 @@ ba_run_batch(BaRun *run, const BaBatch *batch)
 }
 
 /*
+ * Opens every table of a plan, and returns them. A batch opens those that it reads; were the
+ * others not open as well, a function of the query could truncate or alter one before its turn,
+ * which core refuses while the plain query runs.
+ */
+static List *
+open_tables(PlannedStmt *stmt)
+{
+	List *tables = NIL;
+	ListCell *cell;
+
+	foreach (cell, stmt->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+
+		if (rte->rtekind == RTE_RELATION)
+			tables = lappend(tables, relation_open(rte->relid, NoLock));
+	}
+	return tables;
+}
+
+/*
  * Cuts and runs all batches in this process.
  */
 void
 ba_run_all(BaRun *run)
 {
+	List *tables = open_tables(run->plan->stmt);
 	BaPosition position;
 	BaBatch batch;
+	ListCell *cell;
 
 	ba_split_start(&position);
 	while (ba_split_next(run->source, &position, &batch))
@@ -140,6 +164,8 @@ ba_run_all(BaRun *run)
 		ba_split_pause(run->source);
 		ba_run_batch(run, &batch);
 	}
+	foreach (cell, tables)
+		relation_close(lfirst(cell), NoLock);
 }
 
 /*

@@ -231,6 +231,12 @@ SELECT count(*), sum(s) FROM kept WHERE batch > 400;
 CREATE SEQUENCE drawn;
 SELECT count(*), max(m) FROM each_batch('SELECT max(nextval(''drawn'')) FROM sale', 100, 0) AS (batch bigint, m bigint);
 
+-- one that would empty or change a partition before its turn: refused, as in the plain query
+CREATE FUNCTION meddle(command text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE command; RETURN 1; END $$;
+SELECT * FROM each_batch('SELECT max(meddle(''TRUNCATE parts_3n'')) FROM parts', 500, 0) AS (batch bigint, n int);
+SELECT * FROM each_batch('SELECT max(meddle(''DROP TABLE parts_4'')) FROM parts', 500, 0) AS (batch bigint, n int);
+SELECT count(*) FROM parts;
+
 -- temporary tables are for the leader, and no error
 CREATE TEMP TABLE mine AS SELECT * FROM sale;
 SELECT count(*), sum(s) FROM each_batch('SELECT sum(qty) FROM mine', 100, 2) AS (batch bigint, s bigint);
@@ -294,5 +300,5 @@ DROP SCHEMA "Elsewhere" CASCADE;
 DROP VIEW by_batch, northern;
 DROP TABLE sale, region, summary, parts, parent, child, holes, query, other, kept, mine, few, wide, empty, childless;
 DROP TYPE pair, regional;
-DROP FUNCTION check_each, in_a_block, inner_batches, busy;
+DROP FUNCTION check_each, in_a_block, inner_batches, busy, meddle;
 DROP SEQUENCE drawn;
