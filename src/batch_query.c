@@ -207,9 +207,8 @@ find_hazard(Node *node, void *context)
 /*
  * Returns a sentence saying what in the query a parallel worker must not run, or NULL.
  *
- * This is stricter than need be nowhere that core's max_parallel_hazard is not, and more lenient
- * in two places: a worker here runs the whole query for a batch, so subqueries and window
- * functions see all of their input in one process.
+ * The rules are those of core's max_parallel_hazard, less two: window functions and subqueries are
+ * no hazard, since a worker here runs the whole query of a batch and sees all of their input.
  */
 char *
 ba_query_parallel_hazard(Query *query)
