@@ -27,6 +27,7 @@
 #include "postgres.h"
 
 #include "access/relscan.h"
+#include "executor/execdesc.h"
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
@@ -127,6 +128,7 @@ typedef struct BaPlan
 {
 	PlannedStmt *stmt;
 	int first_bound; /* id of the first parameter of the first leaf */
+	bool repeatable; /* one start of the executor serves all batches */
 	List *appends;   /* of BaAppend */
 } BaPlan;
 
@@ -157,7 +159,8 @@ typedef struct BaRun
 	DestReceiver *dest;
 	int leaf;              /* leaf whose bounds are set, -1 if none are */
 	char *leaf_name;       /* its name; an error context must not look it up */
-	MemoryContext context; /* what one batch allocates */
+	MemoryContext context; /* what the executor allocates from its start to its end */
+	QueryDesc *desc;       /* the executor, where it was started and not ended */
 } BaRun;
 
 /* in batch_split.c */
@@ -202,6 +205,7 @@ extern void ba_result_set_sink(DestReceiver *receiver, BaSink *sink);
 extern BaRun *ba_run_open(BaPlan *plan, const char *text, ParamListInfo params, BaSource *source,
 						  DestReceiver *dest);
 extern void ba_run_batch(BaRun *run, const BaBatch *batch);
+extern void ba_run_close(BaRun *run);
 extern void ba_run_all(BaRun *run);
 extern void ba_run_whole(PlannedStmt *stmt, const char *text, ParamListInfo params,
 						 DestReceiver *dest);

@@ -5,7 +5,9 @@
  * The query is planned once, with the range of a typical batch as estimate: the
  * bounds are parameters whose values the planner may look at but not build in.
  * Never with core's own parallelism, since a batch runs whole in one process and
- * a worker cannot start workers; without JIT, which would compile once a batch.
+ * a worker cannot start workers. JIT compiles at each start of the executor, so it
+ * is for plans that one start serves (see batch_run.c), and the cost that decides
+ * is that of all batches together.
  *
  * Then each scan of a leaf of the driving table gets parameters of its own. A
  * bound that would be anywhere else in the plan has no value when the plan runs,
@@ -25,6 +27,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "jit/jit.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
@@ -222,6 +225,44 @@ assign_bounds(PlannedStmt *stmt, Plan *plan, List *leaves, int first_id)
 }
 
 /*
+ * Tells whether one start of the executor may serve all batches of a plan: it is a single chain of
+ * nodes that keep nothing but what their child gave them.
+ */
+static bool
+is_repeatable(PlannedStmt *stmt)
+{
+	if (stmt->subplans != NIL)
+		return false;
+	for (Plan *plan = stmt->planTree; plan != NULL; plan = outerPlan(plan))
+	{
+		if (!IsA(plan, Agg) && !IsA(plan, Sort) && !IsA(plan, TidRangeScan))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Returns what the planner would have JIT do for a plan of this cost.
+ */
+static int
+choose_jit(double cost)
+{
+	int flags = PGJIT_PERFORM;
+
+	if (!jit_enabled || jit_above_cost < 0 || cost <= jit_above_cost)
+		return PGJIT_NONE;
+	if (jit_optimize_above_cost >= 0 && cost > jit_optimize_above_cost)
+		flags |= PGJIT_OPT3;
+	if (jit_inline_above_cost >= 0 && cost > jit_inline_above_cost)
+		flags |= PGJIT_INLINE;
+	if (jit_expressions)
+		flags |= PGJIT_EXPR;
+	if (jit_tuple_deforming)
+		flags |= PGJIT_DEFORM;
+	return flags;
+}
+
+/*
  * Plans the query of a batch, the query being one that ba_driving_restrict has restricted; the
  * query tree is used up. Sets the bounds in query->params, and enlarges it to hold those of all
  * leaves, with no value set.
@@ -249,7 +290,9 @@ ba_plan_batch(BaQuery *query, List *leaves, const BaEstimate *estimate)
 
 	/* The planner may have made conditions share nodes; the copy shares none. */
 	stmt = copyObject(pg_plan_query(query->query, query->text, 0, query->params));
-	stmt->jitFlags = 0;
+	stmt->jitFlags = is_repeatable(stmt)
+						 ? choose_jit(stmt->planTree->total_cost * estimate->batches)
+						 : PGJIT_NONE;
 
 	/* Statistics by query count the statement that called the function, not each batch. */
 	stmt->queryId = 0;
@@ -378,6 +421,7 @@ ba_plan_open(PlannedStmt *stmt, int first_bound)
 
 	plan->stmt = stmt;
 	plan->first_bound = first_bound;
+	plan->repeatable = is_repeatable(stmt);
 	(void) note_appends(plan, stmt->planTree);
 	foreach (cell, stmt->subplans)
 	{

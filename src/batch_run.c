@@ -2,10 +2,16 @@
  * batch_run.c
  *		One batch through the executor; all batches, one after the other.
  *
- * Each batch starts the executor afresh. Rescanning would be wrong: parameters
- * from outside never mark a node as changed, so hash tables and sorts of the
- * batch before would be played back. All that a batch allocates goes when it
- * ends; nothing grows with the number of batches or rows.
+ * By rule each batch starts the executor afresh. A plain rescan would be wrong:
+ * parameters from outside never mark a node as changed, so hash tables and sorts
+ * of the batch before would be played back. All that a batch allocates goes when
+ * it ends; nothing grows with the number of batches or rows.
+ *
+ * A plan that only aggregates and sorts what it scans is started once, as JIT is
+ * worth its while for all batches but not for each: before the next batch every
+ * node is marked as changed by hand, which is how core makes nodes forget when
+ * it runs a subplan again. Nodes that keep something of their own, subplans among
+ * them, are not in such plans (is_repeatable in batch_plan.c).
  *
  * The snapshot is the caller's active one throughout.
  */
@@ -30,7 +36,7 @@ ba_run_open(BaPlan *plan, const char *text, ParamListInfo params, BaSource *sour
 {
 	BaRun *run = palloc(sizeof(BaRun));
 
-	*run = (BaRun){plan, text, params, source, dest, -1, NULL, NULL};
+	*run = (BaRun){plan, text, params, source, dest, -1, NULL, NULL, NULL};
 	run->context =
 		AllocSetContextCreate(CurrentMemoryContext, "batchagg batch", ALLOCSET_DEFAULT_SIZES);
 	return run;
@@ -61,16 +67,35 @@ batch_error_callback(void *arg)
 }
 
 /*
- * Runs a plan once, from start to end, into dest.
+ * Starts the executor for a plan whose rows go to dest; all it allocates is in the current context.
  */
-static void
-run_plan(PlannedStmt *stmt, const char *text, ParamListInfo params, DestReceiver *dest)
+static QueryDesc *
+start_plan(PlannedStmt *stmt, const char *text, ParamListInfo params, DestReceiver *dest)
 {
 	QueryDesc *desc =
 		CreateQueryDesc(stmt, text, GetActiveSnapshot(), InvalidSnapshot, dest, params, NULL, 0);
 
 	ExecutorStart(desc, 0);
-	ExecutorRun(desc, ForwardScanDirection, 0);
+	return desc;
+}
+
+/*
+ * Makes a chain of nodes that has run to its end ready to run from the start, on other input.
+ */
+static void
+rewind_plan(QueryDesc *desc)
+{
+	MemoryContext caller = MemoryContextSwitchTo(desc->estate->es_query_cxt);
+
+	for (PlanState *node = desc->planstate; node != NULL; node = outerPlanState(node))
+		node->chgParam = bms_make_singleton(0);
+	MemoryContextSwitchTo(caller);
+	ExecutorRewind(desc);
+}
+
+static void
+end_plan(QueryDesc *desc)
+{
 	ExecutorFinish(desc);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
@@ -119,11 +144,29 @@ ba_run_batch(BaRun *run, const BaBatch *batch)
 	error_context_stack = &callback;
 	caller = MemoryContextSwitchTo(run->context);
 	ba_result_set_batch(run->dest, batch->number);
-	run_plan(run->plan->stmt, run->text, run->params, run->dest);
+	if (run->desc == NULL)
+		run->desc = start_plan(run->plan->stmt, run->text, run->params, run->dest);
+	else
+		rewind_plan(run->desc);
+	ExecutorRun(run->desc, ForwardScanDirection, 0);
 	MemoryContextSwitchTo(caller);
-	MemoryContextReset(run->context);
+	if (!run->plan->repeatable)
+		ba_run_close(run);
 
 	error_context_stack = callback.previous;
+}
+
+/*
+ * Ends the executor, if it is started. To be called after the last batch.
+ */
+void
+ba_run_close(BaRun *run)
+{
+	if (run->desc == NULL)
+		return;
+	end_plan(run->desc);
+	run->desc = NULL;
+	MemoryContextReset(run->context);
 }
 
 /*
@@ -164,6 +207,7 @@ ba_run_all(BaRun *run)
 		ba_split_pause(run->source);
 		ba_run_batch(run, &batch);
 	}
+	ba_run_close(run);
 	foreach (cell, tables)
 		relation_close(lfirst(cell), NoLock);
 }
@@ -174,7 +218,10 @@ ba_run_all(BaRun *run)
 void
 ba_run_whole(PlannedStmt *stmt, const char *text, ParamListInfo params, DestReceiver *dest)
 {
-	run_plan(stmt, text, params, dest);
+	QueryDesc *desc = start_plan(stmt, text, params, dest);
+
+	ExecutorRun(desc, ForwardScanDirection, 0);
+	end_plan(desc);
 }
 
 /*

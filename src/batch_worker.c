@@ -260,6 +260,7 @@ take_part(Shared *shared, BaRun *run)
 		shared->done++;
 		SpinLockRelease(&shared->mutex);
 	}
+	ba_run_close(run);
 	close_sink(sink);
 }
 
