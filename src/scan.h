@@ -1,0 +1,50 @@
+/*
+ * scan.h
+ *		Heap pages -> visible tuples -> rows whose columns can be loaded.
+ *
+ * A BaScan walks one heap like a sequential scan: core chooses the pages (serial
+ * or parallel, synchronised with other scans or not), reads, prunes and locks
+ * them, decides visibility a page at a time and checks serializable conflicts.
+ * The scan takes over with the pages pinned: the visible tuples of a few pages
+ * become one BaRows, and columns are taken from the tuples when an expression
+ * first asks for them (scan_column.c). A filter drops rows in between, so that
+ * later columns are fetched for surviving rows only.
+ *
+ * Invariants: the pages of the current rows stay pinned until the next call of
+ * ba_scan_next, ba_scan_rescan or ba_scan_end, so pointers into them stay good;
+ * tuples whose visibility was decided do not move while their page is pinned.
+ */
+#ifndef SCAN_H
+#define SCAN_H
+
+#include "access/relscan.h"
+#include "utils/rel.h"
+
+#include "vector.h"
+
+typedef struct BaScan BaScan;
+
+typedef struct BaScanCounts
+{
+	uint64 rows;              /* visible tuples */
+	uint64 pages;             /* pages that had any */
+	uint64 all_visible_pages; /* of these, marked all-visible */
+	uint64 vectors;           /* calls of ba_scan_next that gave rows */
+} BaScanCounts;
+
+/* in scan_page.c */
+extern BaScan *ba_scan_begin(Relation rel, Snapshot snapshot, ParallelTableScanDesc parallel);
+extern bool ba_scan_next(BaScan *scan);
+extern void ba_scan_select(BaScan *scan, const bool *keep);
+extern void ba_scan_rescan(BaScan *scan);
+extern void ba_scan_end(BaScan *scan);
+extern BaRows *ba_scan_rows(BaScan *scan);
+extern const BaScanCounts *ba_scan_counts(const BaScan *scan);
+
+/* in scan_filter.c: conjuncts in the order given, each on what the ones before left */
+typedef struct BaFilter BaFilter;
+
+extern BaFilter *ba_filter_create(BaExprProgram *program, List *conjuncts);
+extern uint64 ba_filter_apply(BaFilter *filter, BaScan *scan); /* rows dropped */
+
+#endif
