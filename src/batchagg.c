@@ -1,10 +1,10 @@
 /*
  * batchagg.c
- *		Module entry: the settings, and nothing else.
+ *		Module entry: the settings, the start-up calls of the layers, and nothing else.
  *
  * Settings are defined here and only here, so that SHOW, the documents and this
  * file can be compared at a glance. They may be changed by any user at any time:
- * none of them changes an answer, only how the work is divided.
+ * none of them changes an answer, only how it is found.
  */
 #include "postgres.h"
 
@@ -15,16 +15,20 @@
 
 #include "batchagg.h"
 #include "compat.h"
+#include "node.h"
+#include "plan.h"
 
 PG_MODULE_MAGIC;
 
 int batchagg_batch_size = 100000;
 int batchagg_max_parallel_workers = 2;
+bool batchagg_enabled = true;
+bool batchagg_debug_force_engine = false;
 
 void _PG_init(void);
 
 /*
- * Defines the settings and reserves their prefix.
+ * Defines the settings, reserves their prefix, and starts the layers that hook into the server.
  */
 void
 _PG_init(void)
@@ -37,5 +41,16 @@ _PG_init(void)
 							"Used when workers is NULL. The leader works as well.",
 							&batchagg_max_parallel_workers, 2, 0, MAX_PARALLEL_WORKER_LIMIT,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("batchagg.enabled", "Lets the planner choose the engine.",
+							 "The custom scan BatchAgg then takes aggregations that it makes "
+							 "cheaper.",
+							 &batchagg_enabled, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
+	DefineCustomBoolVariable("batchagg.debug_force_engine",
+							 "Takes the engine wherever it can run an aggregation.",
+							 "For tests: costs decide nothing.", &batchagg_debug_force_engine,
+							 false, PGC_USERSET, GUC_EXPLAIN | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("batchagg");
+
+	ba_node_init();
+	ba_plan_init();
 }

@@ -53,7 +53,9 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 
 #include "commands/explain.h"
 #include "executor/executor.h"
+#include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
+#include "optimizer/appendinfo.h"
 #include "storage/buffile.h"
 
 #if PG_VERSION_NUM >= 180000
@@ -145,5 +147,27 @@ ba_disable_run_time_pruning(PlannedStmt *stmt, Plan *node)
 		((MergeAppend *) node)->part_prune_info = NULL;
 #endif
 }
+
+/*
+ * 16 drops grouping columns that are redundant and keeps the list apart. Returns the columns that
+ * a grouping has to compare.
+ */
+static inline List *
+ba_processed_group_clause(PlannerInfo *root)
+{
+#if PG_VERSION_NUM >= 160000
+	return root->processed_groupClause;
+#else
+	return root->parse->groupClause;
+#endif
+}
+
+/*
+ * 16 takes RelOptInfos where sets of relation numbers were.
+ */
+#if PG_VERSION_NUM < 160000
+#define adjust_appendrel_attrs_multilevel(root, node, child, parent)                               \
+	adjust_appendrel_attrs_multilevel(root, node, (child)->relids, (parent)->relids)
+#endif
 
 #endif

@@ -28,11 +28,11 @@ typedef struct BaKernel BaKernel;
 typedef struct BaAgg
 {
 	const BaKernel *kernel;
-	Aggref *aggref;       /* the first that uses it */
-	BaType argtype;       /* of its argument; .oid is InvalidOid for count(*) */
-	Oid collation;        /* input collation */
-	int offset;           /* of its state in a group's record */
-	MemoryContext memory; /* for what states hold out of line: freed as a whole when groups are
+	Aggref *aggref;        /* the first that uses it */
+	BaType argtype;        /* of its argument; .oid is InvalidOid for count(*) */
+	Oid collation;         /* input collation */
+	int offset;            /* of its state in a group's record */
+	MemoryContext memory;  /* for what states hold out of line: freed as a whole when groups are
 						   * thrown away, and counted against the memory limit */
 	MemoryContext scratch; /* reset by the caller with each vector and each emitted row */
 	void *private;         /* of the kernel, made by its prepare */
@@ -77,32 +77,33 @@ extern const BaKernel *ba_kernel_find(const Aggref *aggref);
 extern BaAgg *ba_kernel_create_agg(const BaKernel *kernel, Aggref *aggref, MemoryContext memory,
 								   MemoryContext scratch);
 extern Cost ba_kernel_cost(const BaKernel *kernel);
+extern void ba_kernel_check_acl(const Aggref *aggref);
 
 /* in kernel_count.c, kernel_int.c, … */
-extern const BaKernel ba_kernel_count_star;     /* count(*) */
-extern const BaKernel ba_kernel_count;          /* count(x) */
-extern const BaKernel ba_kernel_sum_int4;       /* sum of int2, int4: int8 state */
-extern const BaKernel ba_kernel_avg_int4;       /* avg of int2, int4: int8[2] state */
-extern const BaKernel ba_kernel_sum_int8;       /* sum and avg of int8: int8_avg_serialize */
-extern const BaKernel ba_kernel_var_int4;       /* var, stddev of int2, int4: numeric_poly_serialize */
-extern const BaKernel ba_kernel_var_int8;       /* var, stddev of int8: numeric_serialize */
-extern const BaKernel ba_kernel_sum_money;      /* sum of money */
-extern const BaKernel ba_kernel_min_int;        /* min of what is in BA_LANE_INT */
+extern const BaKernel ba_kernel_count_star; /* count(*) */
+extern const BaKernel ba_kernel_count;      /* count(x) */
+extern const BaKernel ba_kernel_sum_int4;   /* sum of int2, int4: int8 state */
+extern const BaKernel ba_kernel_avg_int4;   /* avg of int2, int4: int8[2] state */
+extern const BaKernel ba_kernel_sum_int8;   /* sum and avg of int8: int8_avg_serialize */
+extern const BaKernel ba_kernel_var_int4;   /* var, stddev of int2, int4: numeric_poly_serialize */
+extern const BaKernel ba_kernel_var_int8;   /* var, stddev of int8: numeric_serialize */
+extern const BaKernel ba_kernel_sum_money;  /* sum of money */
+extern const BaKernel ba_kernel_min_int;    /* min of what is in BA_LANE_INT */
 extern const BaKernel ba_kernel_max_int;
-extern const BaKernel ba_kernel_bool_and;       /* bool_and, every */
+extern const BaKernel ba_kernel_bool_and; /* bool_and, every */
 extern const BaKernel ba_kernel_bool_or;
 extern const BaKernel ba_kernel_sum_float4;
 extern const BaKernel ba_kernel_sum_float8;
-extern const BaKernel ba_kernel_var_float;      /* avg, var, stddev of floats: float8[3] */
+extern const BaKernel ba_kernel_var_float; /* avg, var, stddev of floats: float8[3] */
 extern const BaKernel ba_kernel_min_float;
 extern const BaKernel ba_kernel_max_float;
-extern const BaKernel ba_kernel_sum_numeric;    /* sum and avg: numeric_avg_serialize */
-extern const BaKernel ba_kernel_var_numeric;    /* var, stddev: numeric_serialize */
+extern const BaKernel ba_kernel_sum_numeric; /* sum and avg: numeric_avg_serialize */
+extern const BaKernel ba_kernel_var_numeric; /* var, stddev: numeric_serialize */
 extern const BaKernel ba_kernel_min_numeric;
 extern const BaKernel ba_kernel_max_numeric;
 extern const BaKernel ba_kernel_min_text;
 extern const BaKernel ba_kernel_max_text;
-extern const BaKernel ba_kernel_transition;     /* the aggregate's own transition function, row by
+extern const BaKernel ba_kernel_transition; /* the aggregate's own transition function, row by
 												 * row: batchagg's exact and stats aggregates */
 
 #endif

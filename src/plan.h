@@ -1,0 +1,36 @@
+/*
+ * plan.h
+ *		Recognising a query that the engine can run, and pricing it.
+ *
+ * When core has made its own paths for a grouping, plan_path.c looks whether
+ * the query is an aggregation of one table (plan_query.c) all of whose parts are
+ * supported. If so it adds paths of this shape, and core chooses by cost
+ * (plan_cost.c):
+ *
+ *		Finalize Aggregate -> [Gather ->] [Append ->] BatchAgg
+ *
+ * BatchAgg gives the partial states of groups, as core's Partial Aggregate
+ * would. HAVING, ORDER BY and all above is core's. Nothing of core's plan is
+ * taken apart.
+ */
+#ifndef PLAN_H
+#define PLAN_H
+
+#include "nodes/pathnodes.h"
+
+/* in plan_path.c */
+extern void ba_plan_init(void);
+
+/* in plan_query.c */
+extern PathTarget *ba_plan_make_target(PlannerInfo *root, PathTarget *target, Node *having);
+extern bool ba_plan_is_supported(PlannerInfo *root, RelOptInfo *rel, PathTarget *target);
+extern List *ba_plan_find_leaves(PlannerInfo *root, RelOptInfo *rel);
+extern bool ba_plan_is_supported_leaf(PlannerInfo *root, RelOptInfo *rel, PathTarget *target);
+
+/* in plan_cost.c */
+extern void ba_plan_cost(PlannerInfo *root, Path *path, double groups);
+
+/* in plan_jit.c */
+extern void ba_plan_init_jit(void);
+
+#endif

@@ -1,0 +1,214 @@
+/*
+ * plan_query.c
+ *		Which aggregations the engine takes.
+ *
+ * Declined is whatever is not known to be right; core's plan is then the only
+ * one. doc/engine.md lists the reasons, one by one.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/planner.h"
+#include "optimizer/prep.h"
+#include "optimizer/tlist.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "group.h"
+#include "kernel.h"
+#include "plan.h"
+#include "vector.h"
+
+/*
+ * Makes the target of a partial aggregation: the grouping columns of the grouping's own target,
+ * and every aggregate in it or in HAVING, in partial form. NULL if a column is needed that is
+ * neither, such as one that depends on a primary key in GROUP BY.
+ */
+PathTarget *
+ba_plan_make_target(PlannerInfo *root, PathTarget *target, Node *having)
+{
+	PathTarget *partial = create_empty_pathtarget();
+	List *clause = root->parse->groupClause;
+	List *others = NIL;
+	List *columns;
+	int nkeys;
+	int i = 0;
+	ListCell *cell;
+
+	foreach (cell, target->exprs)
+	{
+		Index ref = get_pathtarget_sortgroupref(target, i++);
+
+		if (ref != 0 && clause != NIL && get_sortgroupref_clause_noerr(ref, clause) != NULL)
+			add_column_to_pathtarget(partial, lfirst(cell), ref);
+		else
+			others = lappend(others, lfirst(cell));
+	}
+	nkeys = list_length(partial->exprs);
+	if (having != NULL)
+		others = lappend(others, having);
+	columns = pull_var_clause((Node *) others, PVC_INCLUDE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
+												   PVC_INCLUDE_PLACEHOLDERS);
+	add_new_columns_to_pathtarget(partial, columns);
+	i = 0;
+	foreach (cell, partial->exprs)
+	{
+		Node *expr = lfirst(cell);
+
+		if (IsA(expr, Aggref))
+		{
+			Aggref *aggref = makeNode(Aggref);
+
+			memcpy(aggref, expr, sizeof(Aggref));
+			mark_partial_aggref(aggref, AGGSPLIT_INITIAL_SERIAL);
+			lfirst(cell) = aggref;
+		}
+		else if (i >= nkeys)
+			return NULL;
+		i++;
+	}
+
+	/* without a column there would be nothing to tell a row by */
+	if (partial->exprs == NIL)
+		return NULL;
+	return set_pathtarget_cost_width(root, partial);
+}
+
+/*
+ * Tells whether every key, argument and FILTER of a target is supported, for the table relid.
+ */
+static bool
+is_supported_target(PathTarget *target, Index relid)
+{
+	ListCell *cell;
+
+	foreach (cell, target->exprs)
+	{
+		Node *expr = lfirst(cell);
+
+		if (IsA(expr, Aggref))
+		{
+			Aggref *aggref = (Aggref *) expr;
+
+			if (ba_kernel_find(aggref) == NULL ||
+				!ba_expr_is_supported((Node *) aggref->args, relid) ||
+				!ba_expr_is_supported((Node *) aggref->aggfilter, relid))
+				return false;
+		}
+		else if (!ba_expr_is_supported(expr, relid) ||
+				 !ba_group_supports_key(getBaseType(exprType(expr)), exprCollation(expr)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Tells whether all conjuncts of WHERE on rel are supported.
+ */
+static bool
+is_supported_filter(RelOptInfo *rel)
+{
+	ListCell *cell;
+
+	foreach (cell, rel->baserestrictinfo)
+	{
+		RestrictInfo *rinfo = lfirst(cell);
+
+		if (rinfo->pseudoconstant || !ba_expr_is_supported((Node *) rinfo->clause, rel->relid))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Tells whether the query as a whole is an aggregation of the one table rel that the engine may
+ * take; the table's leaves are judged by ba_plan_is_supported_leaf.
+ */
+bool
+ba_plan_is_supported(PlannerInfo *root, RelOptInfo *rel, PathTarget *target)
+{
+	Query *parse = root->parse;
+	RangeTblEntry *rte;
+
+	if (parse->commandType != CMD_SELECT || parse->hasModifyingCTE || parse->rowMarks != NIL ||
+		parse->groupingSets != NIL || parse->hasTargetSRFs || parse->hasWindowFuncs)
+		return false;
+	if (rel->reloptkind != RELOPT_BASEREL || rel->rtekind != RTE_RELATION ||
+		!bms_is_empty(rel->lateral_relids) || IS_DUMMY_REL(rel))
+		return false;
+	rte = planner_rt_fetch(rel->relid, root);
+	return rte->tablesample == NULL &&
+		   (rte->relkind == RELKIND_RELATION || rte->relkind == RELKIND_MATVIEW ||
+			rte->relkind == RELKIND_PARTITIONED_TABLE) &&
+		   is_supported_target(target, rel->relid);
+}
+
+/*
+ * Appends the leaves below a table to *leaves; false if one of them is out of reach.
+ */
+static bool
+collect_leaves(PlannerInfo *root, RelOptInfo *rel, List **leaves)
+{
+	ListCell *cell;
+
+	if (!planner_rt_fetch(rel->relid, root)->inh)
+	{
+		*leaves = lappend(*leaves, rel);
+		return true;
+	}
+	foreach (cell, root->append_rel_list)
+	{
+		AppendRelInfo *appinfo = lfirst(cell);
+		RelOptInfo *child;
+
+		if (appinfo->parent_relid != rel->relid)
+			continue;
+		child = root->simple_rel_array[appinfo->child_relid];
+
+		/* Pruned children have no RelOptInfo, or a dummy one. */
+		if (child == NULL || IS_DUMMY_REL(child))
+			continue;
+		if (child->rtekind != RTE_RELATION || !collect_leaves(root, child, leaves))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Returns the RelOptInfos of the heaps that hold a table's rows: itself, or those of its
+ * partitions or inheritance children that were not pruned. NIL if there are none.
+ */
+List *
+ba_plan_find_leaves(PlannerInfo *root, RelOptInfo *rel)
+{
+	List *leaves = NIL;
+
+	return collect_leaves(root, rel, &leaves) ? leaves : NIL;
+}
+
+/*
+ * Tells whether the engine can read a leaf: core's own heap, with supported conditions.
+ */
+bool
+ba_plan_is_supported_leaf(PlannerInfo *root, RelOptInfo *rel, PathTarget *target)
+{
+	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
+	Relation relation;
+	bool is_heap;
+
+	if (rte->relkind != RELKIND_RELATION && rte->relkind != RELKIND_MATVIEW)
+		return false;
+	relation = table_open(rte->relid, NoLock);
+	is_heap = relation->rd_tableam == GetHeapamTableAmRoutine();
+	table_close(relation, NoLock);
+	return is_heap && is_supported_filter(rel) && is_supported_target(target, rel->relid);
+}
