@@ -42,13 +42,17 @@ typedef struct BaAgg
 typedef struct BaInput
 {
 	int n;
-	const BaVector *value; /* NULL for count(*) */
-	const bool *skip;      /* rows to pass over, NULL for none; covers value's nulls */
+	const BaVector *value; /* the first argument; NULL for count(*) */
+	const BaVector **args; /* all arguments */
+	const bool *skip;      /* rows to pass over, NULL for none; covers nulls of any argument */
 } BaInput;
 
 struct BaKernel
 {
 	const char *name;
+
+	/* Work for a row, in calls of a plain operator by core's expression code. */
+	double cost;
 
 	/* Bytes of a state, a multiple of 8; records are aligned to 8 bytes (16-byte integers are
 	 * read and written with memcpy). */
@@ -76,6 +80,7 @@ struct BaKernel
 extern const BaKernel *ba_kernel_find(const Aggref *aggref);
 extern BaAgg *ba_kernel_create_agg(const BaKernel *kernel, Aggref *aggref, MemoryContext memory,
 								   MemoryContext scratch);
+extern void ba_kernel_check_acl(const Aggref *aggref);
 extern Cost ba_kernel_cost(const BaKernel *kernel);
 extern void ba_kernel_check_acl(const Aggref *aggref);
 

@@ -1,0 +1,179 @@
+/*
+ * kernel.c
+ *		Which aggregates the engine knows, and by which kernel.
+ *
+ * An aggregate of core is known by the partial state it leaves: a row of the table
+ * names its transition function, the type and the start of its state, and how that
+ * is serialised. All of it must match, so that a redefined aggregate is not taken
+ * for what it was; the combine and final function do not matter, as core itself
+ * runs them on what the kernel emits. Aggregates that users made are declined even where they match,
+ * but for batchagg's own, which are known by the C function behind their
+ * transition function: their schema may be restored under any OID.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "kernel.h"
+
+/* A partial state of core's, and who makes it. */
+typedef struct KernelEntry
+{
+	Oid transfn;
+	Oid transtype;
+	Oid serialfn;        /* InvalidOid for none */
+	const char *initval; /* NULL for none */
+	const BaKernel *kernel;
+} KernelEntry;
+
+#define COUNT(transfn, kernel)                                                                     \
+	{                                                                                              \
+		transfn, INT8OID, InvalidOid, "0", &kernel                                                 \
+	}
+#define PLAIN(transfn, type, kernel)                                                               \
+	{                                                                                              \
+		transfn, type, InvalidOid, NULL, &kernel                                                   \
+	}
+#define ARRAY(transfn, type, initval, kernel)                                                      \
+	{                                                                                              \
+		transfn, type, InvalidOid, initval, &kernel                                                \
+	}
+#define INTERNAL(transfn, serialfn, kernel)                                                        \
+	{                                                                                              \
+		transfn, INTERNALOID, serialfn, NULL, &kernel                                              \
+	}
+
+static const KernelEntry entries[] = {
+	COUNT(F_INT8INC, ba_kernel_count_star),
+	COUNT(F_INT8INC_ANY, ba_kernel_count),
+
+	PLAIN(F_INT2_SUM, INT8OID, ba_kernel_sum_int4),
+	PLAIN(F_INT4_SUM, INT8OID, ba_kernel_sum_int4),
+};
+
+/*
+ * Finds the kernel that makes the partial states of one of core's aggregates.
+ */
+static const BaKernel *
+find_core_kernel(Form_pg_aggregate form, const char *initval)
+{
+	for (int i = 0; i < lengthof(entries); i++)
+	{
+		const KernelEntry *entry = &entries[i];
+
+		if (entry->transfn == form->aggtransfn && entry->transtype == form->aggtranstype &&
+			entry->serialfn == form->aggserialfn &&
+			(entry->initval == NULL ? initval == NULL
+									: initval != NULL && strcmp(entry->initval, initval) == 0))
+			return entry->kernel;
+	}
+	return NULL;
+}
+
+/*
+ * Finds the kernel of an aggregate call; NULL if the engine does not know it.
+ */
+const BaKernel *
+ba_kernel_find(const Aggref *aggref)
+{
+	HeapTuple tuple;
+	Datum datum;
+	bool isnull;
+	const BaKernel *kernel = NULL;
+
+	if (aggref->aggkind != AGGKIND_NORMAL || aggref->aggvariadic || aggref->aggdirectargs != NIL ||
+		aggref->aggdistinct != NIL || aggref->aggorder != NIL || aggref->agglevelsup != 0)
+		return NULL;
+	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for aggregate %u", aggref->aggfnoid);
+	if (aggref->aggfnoid < FirstUnpinnedObjectId)
+	{
+		datum = SysCacheGetAttr(AGGFNOID, tuple, Anum_pg_aggregate_agginitval, &isnull);
+		kernel = find_core_kernel((Form_pg_aggregate) GETSTRUCT(tuple),
+								  isnull ? NULL : TextDatumGetCString(datum));
+	}
+	ReleaseSysCache(tuple);
+	return kernel;
+}
+
+/*
+ * Makes the running form of an aggregate in CurrentMemoryContext. Its states keep what they hold
+ * out of line in `memory`; `scratch` is reset by the caller. The offset is the caller's to set.
+ */
+BaAgg *
+ba_kernel_create_agg(const BaKernel *kernel, Aggref *aggref, MemoryContext memory,
+					 MemoryContext scratch)
+{
+	BaAgg *agg = palloc0(sizeof(BaAgg));
+
+	agg->kernel = kernel;
+	agg->aggref = aggref;
+	if (aggref->args != NIL)
+		agg->argtype = ba_vector_type(
+			getBaseType(exprType((Node *) linitial_node(TargetEntry, aggref->args)->expr)));
+	agg->collation = aggref->inputcollid;
+	agg->memory = memory;
+	agg->scratch = scratch;
+	if (kernel->prepare != NULL)
+		kernel->prepare(agg);
+	return agg;
+}
+
+/*
+ * Refuses to run an aggregate that the user may not execute, or whose owner may not execute its
+ * transition function. The other functions are checked where they run, in Finalize Aggregate.
+ */
+void
+ba_kernel_check_acl(const Aggref *aggref)
+{
+	HeapTuple tuple;
+	Oid transfn;
+	Oid owner;
+	AclResult result;
+
+	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for aggregate %u", aggref->aggfnoid);
+	transfn = ((Form_pg_aggregate) GETSTRUCT(tuple))->aggtransfn;
+	ReleaseSysCache(tuple);
+
+	result = object_aclcheck(ProcedureRelationId, aggref->aggfnoid, GetUserId(), ACL_EXECUTE);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_AGGREGATE, get_func_name(aggref->aggfnoid));
+	InvokeFunctionExecuteHook(aggref->aggfnoid);
+
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(aggref->aggfnoid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", aggref->aggfnoid);
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	ReleaseSysCache(tuple);
+	result = object_aclcheck(ProcedureRelationId, transfn, owner, ACL_EXECUTE);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(transfn));
+	InvokeFunctionExecuteHook(transfn);
+}
+
+/*
+ * What adding one row costs: a fraction of a call of a transition function.
+ */
+Cost
+ba_kernel_cost(const BaKernel *kernel)
+{
+	return cpu_operator_cost * kernel->cost;
+}
