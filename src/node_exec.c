@@ -206,6 +206,7 @@ add_rows(BaNode *node, BaRows *rows)
 		for (int k = 0; k < agg->nargs; k++)
 			args[k] = ba_expr_evaluate(agg->args[k], rows);
 		input.value = agg->nargs > 0 ? args[0] : NULL;
+		input.args = args;
 		input.skip = find_skipped(agg, rows, args);
 		if (node->groups != NULL)
 			agg->agg->kernel->add_each(agg->agg, node->records, &input);
