@@ -82,7 +82,16 @@ extern BaAgg *ba_kernel_create_agg(const BaKernel *kernel, Aggref *aggref, Memor
 								   MemoryContext scratch);
 extern void ba_kernel_check_acl(const Aggref *aggref);
 extern Cost ba_kernel_cost(const BaKernel *kernel);
-extern void ba_kernel_check_acl(const Aggref *aggref);
+
+/*
+ * The serialised form of core's internal states, in CurrentMemoryContext, as core's serialize
+ * function of that name gives it: `count` inputs, their sum, and the sum of their squares.
+ */
+extern Datum ba_kernel_serialize_int8_avg(int64 count, int128 sum); /* int8_avg_serialize */
+extern Datum ba_kernel_serialize_poly(int64 count, int128 sum,
+									  int128 sum2); /* numeric_poly_serialize */
+extern Datum ba_kernel_serialize_int8_var(int64 count, int128 sum, uint128 sum2_low,
+										  uint64 sum2_high); /* numeric_serialize of int8s */
 
 /* in kernel_count.c, kernel_int.c, … */
 extern const BaKernel ba_kernel_count_star; /* count(*) */
