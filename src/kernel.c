@@ -41,29 +41,63 @@ typedef struct KernelEntry
 	const BaKernel *kernel;
 } KernelEntry;
 
-#define COUNT(transfn, kernel)                                                                     \
-	{                                                                                              \
-		transfn, INT8OID, InvalidOid, "0", &kernel                                                 \
-	}
 #define PLAIN(transfn, type, kernel)                                                               \
 	{                                                                                              \
 		transfn, type, InvalidOid, NULL, &kernel                                                   \
 	}
-#define ARRAY(transfn, type, initval, kernel)                                                      \
+#define STARTED(transfn, type, initval, kernel)                                                    \
 	{                                                                                              \
 		transfn, type, InvalidOid, initval, &kernel                                                \
 	}
-#define INTERNAL(transfn, serialfn, kernel)                                                        \
+#define SERIALISED(transfn, serialfn, kernel)                                                      \
 	{                                                                                              \
 		transfn, INTERNALOID, serialfn, NULL, &kernel                                              \
 	}
 
 static const KernelEntry entries[] = {
-	COUNT(F_INT8INC, ba_kernel_count_star),
-	COUNT(F_INT8INC_ANY, ba_kernel_count),
+	STARTED(F_INT8INC, INT8OID, "0", ba_kernel_count_star),
+	STARTED(F_INT8INC_ANY, INT8OID, "0", ba_kernel_count),
 
 	PLAIN(F_INT2_SUM, INT8OID, ba_kernel_sum_int4),
 	PLAIN(F_INT4_SUM, INT8OID, ba_kernel_sum_int4),
+	PLAIN(F_FLOAT4PL, FLOAT4OID, ba_kernel_sum_float4),
+	PLAIN(F_FLOAT8PL, FLOAT8OID, ba_kernel_sum_float8),
+	PLAIN(F_CASH_PL, MONEYOID, ba_kernel_sum_money),
+
+	STARTED(F_INT2_AVG_ACCUM, INT8ARRAYOID, "{0,0}", ba_kernel_avg_int4),
+	STARTED(F_INT4_AVG_ACCUM, INT8ARRAYOID, "{0,0}", ba_kernel_avg_int4),
+	SERIALISED(F_INT8_AVG_ACCUM, F_INT8_AVG_SERIALIZE, ba_kernel_sum_int8),
+
+	SERIALISED(F_INT2_ACCUM, F_NUMERIC_POLY_SERIALIZE, ba_kernel_var_int4),
+	SERIALISED(F_INT4_ACCUM, F_NUMERIC_POLY_SERIALIZE, ba_kernel_var_int4),
+	SERIALISED(F_INT8_ACCUM, F_NUMERIC_SERIALIZE, ba_kernel_var_int8),
+	STARTED(F_FLOAT4_ACCUM, FLOAT8ARRAYOID, "{0,0,0}", ba_kernel_var_float),
+	STARTED(F_FLOAT8_ACCUM, FLOAT8ARRAYOID, "{0,0,0}", ba_kernel_var_float),
+
+	PLAIN(F_INT2SMALLER, INT2OID, ba_kernel_min_int),
+	PLAIN(F_INT4SMALLER, INT4OID, ba_kernel_min_int),
+	PLAIN(F_INT8SMALLER, INT8OID, ba_kernel_min_int),
+	PLAIN(F_DATE_SMALLER, DATEOID, ba_kernel_min_int),
+	PLAIN(F_TIME_SMALLER, TIMEOID, ba_kernel_min_int),
+	PLAIN(F_TIMESTAMP_SMALLER, TIMESTAMPOID, ba_kernel_min_int),
+	PLAIN(F_TIMESTAMPTZ_SMALLER, TIMESTAMPTZOID, ba_kernel_min_int),
+	PLAIN(F_CASHSMALLER, MONEYOID, ba_kernel_min_int),
+	PLAIN(F_FLOAT4SMALLER, FLOAT4OID, ba_kernel_min_float),
+	PLAIN(F_FLOAT8SMALLER, FLOAT8OID, ba_kernel_min_float),
+
+	PLAIN(F_INT2LARGER, INT2OID, ba_kernel_max_int),
+	PLAIN(F_INT4LARGER, INT4OID, ba_kernel_max_int),
+	PLAIN(F_INT8LARGER, INT8OID, ba_kernel_max_int),
+	PLAIN(F_DATE_LARGER, DATEOID, ba_kernel_max_int),
+	PLAIN(F_TIME_LARGER, TIMEOID, ba_kernel_max_int),
+	PLAIN(F_TIMESTAMP_LARGER, TIMESTAMPOID, ba_kernel_max_int),
+	PLAIN(F_TIMESTAMPTZ_LARGER, TIMESTAMPTZOID, ba_kernel_max_int),
+	PLAIN(F_CASHLARGER, MONEYOID, ba_kernel_max_int),
+	PLAIN(F_FLOAT4LARGER, FLOAT4OID, ba_kernel_max_float),
+	PLAIN(F_FLOAT8LARGER, FLOAT8OID, ba_kernel_max_float),
+
+	PLAIN(F_BOOLAND_STATEFUNC, BOOLOID, ba_kernel_bool_and),
+	PLAIN(F_BOOLOR_STATEFUNC, BOOLOID, ba_kernel_bool_or),
 };
 
 /*

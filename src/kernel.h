@@ -71,8 +71,8 @@ struct BaKernel
 	/* Adds row i to the state in records[i]: at records[i] + agg->offset. */
 	void (*add_each)(BaAgg *agg, char **records, const BaInput *input);
 
-	/* The partial state as core's Finalize Aggregate expects it. May allocate in agg->scratch, or
-	 * return a pointer into the state. */
+	/* The partial state as core's Finalize Aggregate expects it. CurrentMemoryContext is
+	 * agg->scratch; may return a pointer into the state. */
 	Datum (*emit)(BaAgg *agg, void *state, bool *isnull);
 };
 

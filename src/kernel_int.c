@@ -139,7 +139,7 @@ emit_small_avg(BaAgg *agg, void *state, bool *isnull)
 {
 	SmallSum *s = state;
 	Size size = VARSIZE(agg->private);
-	ArrayType *array = MemoryContextAlloc(agg->scratch, size);
+	ArrayType *array = palloc(size);
 	int64 *fields;
 
 	memcpy(array, agg->private, size);
