@@ -29,7 +29,7 @@ extern BaGroups *ba_group_create(int nkeys, const BaType *keys, int state_size,
 /*
  * Sets records[i] to the record of row i's group, made where there was none. Returns how many were
  * made and puts them into fresh, which has room for n: their states are all bytes 0 and for the
- * caller to start. Key vectors may be in any lane; those in BA_LANE_DATUM must be detoasted.
+ * caller to start. Key vectors may be in any lane.
  */
 extern int ba_group_find(BaGroups *groups, const BaVector **keys, int n, char **records,
 						 char **fresh);

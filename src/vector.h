@@ -43,6 +43,7 @@
 #include "access/attnum.h"
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
+#include "nodes/pathnodes.h"
 #include "nodes/primnodes.h"
 
 /* Rows in a vector at most: result buffers of a dozen nodes stay in the L2 cache. */

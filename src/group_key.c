@@ -1,0 +1,654 @@
+/*
+ * group_key.c
+ *		Keys of groups as words: making them from vectors, comparing, copying, giving them back.
+ *
+ * Each key of a vector is turned into words in a loop of its own, and mixed into the
+ * rows' hashes while it is at hand. Where a key fits into its word (group_internal.h), that is
+ * all that is ever looked at again.
+ *
+ * A text of up to 7 bytes is packed as the 1-byte varlena header that little-endian
+ * machines have, followed by its bytes from the lowest up: there the word of a record is
+ * a varlena, and is handed out as it is. A numeric is packed as value, 5 bits of
+ * scale and the bit that says packed. Both vectors of scaled integers and vectors of
+ * numerics come to the same words, so it does not matter which of them a row is in.
+ *
+ * Hashing is multiplying to 128 bits and folding the halves together, which brings every bit of a
+ * word into the high bits that choose a slot.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "port/pg_bswap.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "group_internal.h"
+
+#define HASH_SEED UINT64CONST(0x9FB21C651E98DF25)
+#define HASH_FACTOR UINT64CONST(0xD6E8FEB86659FD93)
+
+/* Longest text that is packed. */
+#define PACKED_TEXT 7
+
+/* A numeric of this scale or more is not packed, nor one of so large a value. */
+#define PACKED_SCALE 32
+#define PACKED_VALUE (INT64CONST(1) << 57)
+
+static inline uint64
+fold(uint64 a, uint64 b)
+{
+	uint128 product = (uint128) a * b;
+
+	return (uint64) product ^ (uint64) (product >> 64);
+}
+
+static inline uint64
+mix(uint64 hash, uint64 word)
+{
+	return fold(hash ^ word, HASH_FACTOR);
+}
+
+/*
+ * Whether keys of a base type can be told apart by their bytes, up to keys that Finalize
+ * Aggregate then merges.
+ */
+bool
+ba_group_supports_key(Oid type, Oid collation)
+{
+	switch (type)
+	{
+		case BOOLOID:
+		case CHAROID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case OIDOID:
+		case DATEOID:
+		case TIMEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case CASHOID:
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case NUMERICOID:
+		case UUIDOID:
+		case INTERVALOID:
+		case BYTEAOID:
+			return true;
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case NAMEOID:
+			return OidIsValid(collation) && get_collation_isdeterministic(collation);
+		default:
+			return type_is_enum(type);
+	}
+}
+
+static BaKeyKind
+get_kind(const BaType *type)
+{
+	if (type->oid == FLOAT4OID || type->oid == FLOAT8OID)
+		return BA_KEY_FLOAT;
+	if (type->oid == NUMERICOID)
+		return BA_KEY_NUMERIC;
+	if (type->oid == NAMEOID)
+		return BA_KEY_NAME;
+	if (type->byval)
+		return BA_KEY_INT;
+	if (type->len == 2 * sizeof(uint64))
+		return BA_KEY_PAIR;
+	if (type->len == -1)
+		return BA_KEY_TEXT;
+	elog(ERROR, "type %u is not supported as a key", type->oid);
+}
+
+/*
+ * Whether BA_NULL_WORD may be a value of the key.
+ */
+static bool
+needs_null_bit(const BaGroupKey *key)
+{
+	switch (key->kind)
+	{
+		case BA_KEY_INT:
+			return key->type.len == 8 && key->type.oid != TIMEOID &&
+				   key->type.oid != TIMESTAMPOID && key->type.oid != TIMESTAMPTZOID;
+		case BA_KEY_FLOAT:
+			return key->type.oid != FLOAT4OID;
+		case BA_KEY_PAIR:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Decides where the words of the keys are, in the current context.
+ */
+void
+ba_group_lay_out_keys(BaGroups *groups, const BaType *types)
+{
+	int nbits = 0;
+
+	groups->keys = palloc0(groups->nkeys * sizeof(BaGroupKey));
+	groups->longs = palloc(groups->nkeys * sizeof(BaGroupKey *));
+	for (int k = 0; k < groups->nkeys; k++)
+	{
+		BaGroupKey *key = &groups->keys[k];
+
+		key->type = types[k];
+		key->kind = get_kind(&types[k]);
+		key->null_word = -1;
+		if (needs_null_bit(key))
+		{
+			key->null_word = nbits / 64;
+			key->null_bit = UINT64CONST(1) << (nbits % 64);
+			nbits++;
+		}
+		if (key->kind == BA_KEY_TEXT || key->kind == BA_KEY_NAME || key->kind == BA_KEY_NUMERIC)
+			groups->longs[groups->nlongs++] = key;
+		if (key->kind == BA_KEY_NUMERIC)
+		{
+			key->encoded = palloc(BA_VECTOR_ROWS * sizeof(Datum));
+			ba_vector_init(&key->decoded, key->type, BA_LANE_NUMERIC);
+		}
+	}
+	groups->nnulls = (nbits + 63) / 64;
+	groups->nwords = groups->nnulls;
+	for (int k = 0; k < groups->nkeys; k++)
+	{
+		groups->keys[k].word = groups->nwords;
+		groups->nwords += groups->keys[k].kind == BA_KEY_PAIR ? 2 : 1;
+	}
+}
+
+/*
+ * Packs up to 7 bytes. Little-endian, they are taken out of the one or two aligned words that
+ * they lie in: such a word lies within whatever object holds one of its bytes, a page or an
+ * allocation, and there is no branch on the length.
+ */
+static inline uint64
+pack_bytes(const char *bytes, uint32 size)
+{
+	uint64 word = 0;
+
+#ifdef WORDS_BIGENDIAN
+	memcpy(&word, bytes, size);
+	word = pg_bswap64(word);
+#else
+	if (size > 0)
+	{
+		uintptr_t start = (uintptr_t) bytes;
+		uint64 low = *(const uint64 *) (start & ~(uintptr_t) 7);
+		uint64 high = *(const uint64 *) ((start + size - 1) & ~(uintptr_t) 7);
+		int shift = 8 * (start & 7);
+
+		/* if both are the same word, what comes from the second is masked out */
+		word = (low >> shift) | ((high << 1) << (63 - shift));
+		word &= (UINT64CONST(1) << (8 * size)) - 1;
+	}
+#endif
+	return (word << 8) | ((size + 1) << 1) | 1;
+}
+
+/*
+ * The word of a row whose key is long; at least 8 bytes.
+ */
+static uint64
+hash_bytes(const char *bytes, uint32 size)
+{
+	uint64 hash = HASH_SEED ^ size;
+	uint64 word;
+
+	for (uint32 i = 0; i + sizeof(word) < size; i += sizeof(word))
+	{
+		memcpy(&word, bytes + i, sizeof(word));
+		hash = mix(hash, word);
+	}
+	memcpy(&word, bytes + size - sizeof(word), sizeof(word));
+	return mix(hash, word) & ~UINT64CONST(1);
+}
+
+/*
+ * The word of some bytes, packed or hashed.
+ */
+static inline uint64
+encode_bytes(const char *bytes, uint32 size, bool *has_long)
+{
+	if (size <= PACKED_TEXT)
+		return pack_bytes(bytes, size);
+	*has_long = true;
+	return hash_bytes(bytes, size);
+}
+
+/*
+ * The bytes of a detoasted varlena.
+ */
+static inline const char *
+get_varlena(Datum datum, uint32 *size)
+{
+	const char *varlena = DatumGetPointer(datum);
+
+	if (VARATT_IS_1B(varlena))
+	{
+		Assert(!VARATT_IS_1B_E(varlena));
+		*size = VARSIZE_1B(varlena) - VARHDRSZ_SHORT;
+		return VARDATA_1B(varlena);
+	}
+	Assert(VARATT_IS_4B_U(varlena));
+	*size = VARSIZE_4B(varlena) - VARHDRSZ;
+	return VARDATA_4B(varlena);
+}
+
+static bool
+encode_text(const BaVector *vector, int n, uint64 *words)
+{
+	bool has_long = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (vector->nulls != NULL && vector->nulls[i])
+			words[i] = BA_NULL_WORD;
+		else
+		{
+			uint32 size;
+			const char *bytes = get_varlena(vector->datums[i], &size);
+
+			words[i] = encode_bytes(bytes, size, &has_long);
+		}
+	}
+	return has_long;
+}
+
+static bool
+encode_names(const BaVector *vector, int n, uint64 *words)
+{
+	bool has_long = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (vector->nulls != NULL && vector->nulls[i])
+			words[i] = BA_NULL_WORD;
+		else
+		{
+			const char *name = NameStr(*DatumGetName(vector->datums[i]));
+
+			words[i] = encode_bytes(name, strlen(name), &has_long);
+		}
+	}
+	return has_long;
+}
+
+/*
+ * Packs a numeric that is an integer and a scale; false if it has to be long.
+ */
+static inline bool
+pack_numeric(int64 value, int scale, uint64 *word)
+{
+	if (scale >= PACKED_SCALE || value <= -PACKED_VALUE || value >= PACKED_VALUE)
+		return false;
+	*word = ((uint64) value << 6) | (scale << 1) | 1;
+	return true;
+}
+
+/*
+ * Both integers with a scale and numerics: the same numeric gets the same word from either.
+ */
+static bool
+encode_numerics(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n, uint64 *words)
+{
+	bool has_long = false;
+	const BaVector *decoded = vector;
+
+	if (vector->lane == BA_LANE_DATUM)
+		decoded = ba_numeric_decode_vector(vector, n, &key->decoded);
+	key->sources = vector->lane == BA_LANE_DATUM ? vector->datums : key->encoded;
+
+	for (int i = 0; i < n; i++)
+	{
+		int64 value;
+		int scale;
+
+		if (vector->nulls != NULL && vector->nulls[i])
+		{
+			words[i] = BA_NULL_WORD;
+			continue;
+		}
+		if (decoded != NULL)
+		{
+			if (pack_numeric(decoded->ints[i], decoded->scale, &words[i]))
+				continue;
+		}
+		else if (ba_numeric_decode(vector->datums[i], &value, &scale) &&
+				 pack_numeric(value, scale, &words[i]))
+			continue;
+
+		if (vector->lane == BA_LANE_NUMERIC)
+		{
+			MemoryContext old = MemoryContextSwitchTo(groups->scratch);
+
+			key->encoded[i] = ba_numeric_encode(vector->ints[i], vector->scale);
+			MemoryContextSwitchTo(old);
+		}
+		{
+			uint32 size;
+			const char *bytes = get_varlena(key->sources[i], &size);
+			uint64 padded = 0;
+
+			/* a special value has 2 bytes only */
+			if (size < sizeof(padded))
+			{
+				memcpy(&padded, bytes, size);
+				words[i] = mix(HASH_SEED ^ size, padded) & ~UINT64CONST(1);
+			}
+			else
+				words[i] = hash_bytes(bytes, size);
+		}
+		has_long = true;
+	}
+	return has_long;
+}
+
+/*
+ * A copy of a vector in which nothing is compressed or out of line, as long as the vector at hand.
+ */
+static const BaVector *
+detoast(BaGroups *groups, const BaVector *vector, int n)
+{
+	BaVector *copy = MemoryContextAlloc(groups->scratch, sizeof(BaVector));
+
+	*copy = *vector;
+	copy->datums = MemoryContextAlloc(groups->scratch, n * sizeof(Datum));
+	memcpy(copy->datums, vector->datums, n * sizeof(Datum));
+	ba_vector_detoast(copy, n, groups->scratch);
+	return copy;
+}
+
+/*
+ * Makes the words and hashes of n rows.
+ */
+void
+ba_group_encode_keys(BaGroups *groups, const BaVector **keys, int n)
+{
+	uint64 *hashes = groups->hashes;
+
+	MemoryContextReset(groups->scratch);
+	for (int w = 0; w < groups->nnulls; w++)
+		memset(groups->words + w * BA_VECTOR_ROWS, 0, n * sizeof(uint64));
+	groups->has_long = false;
+
+	for (int k = 0; k < groups->nkeys; k++)
+	{
+		BaGroupKey *key = &groups->keys[k];
+		const BaVector *vector = keys[k];
+		uint64 *words = groups->words + key->word * BA_VECTOR_ROWS;
+		int nwords = 1;
+
+		if (vector->lane == BA_LANE_DATUM && vector->extended)
+			vector = detoast(groups, vector, n);
+		switch (key->kind)
+		{
+			case BA_KEY_INT:
+			case BA_KEY_FLOAT:
+				Assert(vector->lane == (key->kind == BA_KEY_INT ? BA_LANE_INT : BA_LANE_FLOAT));
+				memcpy(words, vector->ints, n * sizeof(uint64));
+				break;
+			case BA_KEY_PAIR:
+				nwords = 2;
+				for (int i = 0; i < n; i++)
+				{
+					static const uint64 none[2] = {0, 0};
+					const char *pair = DatumGetPointer(vector->datums[i]);
+
+					if (vector->nulls != NULL && vector->nulls[i])
+						pair = (const char *) none;
+					memcpy(&words[i], pair, sizeof(uint64));
+					memcpy(&words[BA_VECTOR_ROWS + i], pair + sizeof(uint64), sizeof(uint64));
+				}
+				break;
+			case BA_KEY_TEXT:
+				key->sources = vector->datums;
+				groups->has_long |= encode_text(vector, n, words);
+				break;
+			case BA_KEY_NAME:
+				key->sources = vector->datums;
+				groups->has_long |= encode_names(vector, n, words);
+				break;
+			case BA_KEY_NUMERIC:
+				groups->has_long |= encode_numerics(groups, key, vector, n, words);
+				break;
+		}
+
+		if (vector->nulls != NULL && (key->kind == BA_KEY_INT || key->kind == BA_KEY_FLOAT))
+		{
+			uint64 null_value = key->null_word < 0 ? BA_NULL_WORD : 0;
+
+			for (int i = 0; i < n; i++)
+				words[i] = vector->nulls[i] ? null_value : words[i];
+		}
+		if (vector->nulls != NULL && key->null_word >= 0)
+		{
+			uint64 *bits = groups->words + key->null_word * BA_VECTOR_ROWS;
+
+			for (int i = 0; i < n; i++)
+				bits[i] |= vector->nulls[i] ? key->null_bit : 0;
+		}
+
+		if (k == 0)
+			for (int i = 0; i < n; i++)
+				hashes[i] = mix(HASH_SEED, words[i]);
+		else
+			for (int i = 0; i < n; i++)
+				hashes[i] = mix(hashes[i], words[i]);
+		if (nwords == 2)
+			for (int i = 0; i < n; i++)
+				hashes[i] = mix(hashes[i], words[BA_VECTOR_ROWS + i]);
+	}
+}
+
+/*
+ * The hash of the rows that belong to a record.
+ */
+uint64
+ba_group_hash_record(const BaGroups *groups, const char *record)
+{
+	const uint64 *words = (const uint64 *) record;
+	uint64 hash = HASH_SEED;
+
+	if (groups->nlongs == 0)
+	{
+		for (int w = groups->nnulls; w < groups->nwords; w++)
+			hash = mix(hash, words[w]);
+		return hash;
+	}
+	for (int k = 0; k < groups->nkeys; k++)
+	{
+		const BaGroupKey *key = &groups->keys[k];
+		uint64 word = words[key->word];
+
+		if (key->kind >= BA_KEY_TEXT && !BA_WORD_IS_PACKED(word))
+			word = ((const BaLongKey *) word)->hash;
+		hash = mix(hash, word);
+		if (key->kind == BA_KEY_PAIR)
+			hash = mix(hash, words[key->word + 1]);
+	}
+	return hash;
+}
+
+/*
+ * The bytes of a row's long key.
+ */
+static const char *
+get_source(const BaGroupKey *key, int row, uint32 *size)
+{
+	if (key->kind == BA_KEY_NAME)
+	{
+		const char *name = NameStr(*DatumGetName(key->sources[row]));
+
+		*size = strlen(name);
+		return name;
+	}
+	return get_varlena(key->sources[row], size);
+}
+
+/*
+ * Whether a row of a vector that has long keys belongs to a record.
+ */
+bool
+ba_group_equal_long(const BaGroups *groups, const char *record, int row)
+{
+	const uint64 *words = (const uint64 *) record;
+	int next = 0;
+
+	for (int l = 0; l <= groups->nlongs; l++)
+	{
+		const BaGroupKey *key = l < groups->nlongs ? groups->longs[l] : NULL;
+		int end = key != NULL ? key->word : groups->nwords;
+		uint64 word;
+		const BaLongKey *copy;
+		const char *bytes;
+		uint32 size;
+
+		for (; next < end; next++)
+			if (words[next] != groups->words[next * BA_VECTOR_ROWS + row])
+				return false;
+		if (key == NULL)
+			break;
+
+		next++;
+		word = groups->words[key->word * BA_VECTOR_ROWS + row];
+		if (BA_WORD_IS_PACKED(word) || BA_WORD_IS_PACKED(words[key->word]))
+		{
+			if (word != words[key->word])
+				return false;
+			continue;
+		}
+		copy = (const BaLongKey *) words[key->word];
+		if (copy->hash != word)
+			return false;
+		bytes = get_source(key, row, &size);
+		if (copy->size != size || memcmp(copy->bytes, bytes, size) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Fills in the words of a new record from a row, copying what is long.
+ */
+void
+ba_group_copy_words(BaGroups *groups, char *record, int row)
+{
+	uint64 *words = (uint64 *) record;
+
+	for (int w = 0; w < groups->nwords; w++)
+		words[w] = groups->words[w * BA_VECTOR_ROWS + row];
+	if (!groups->has_long)
+		return;
+
+	for (int l = 0; l < groups->nlongs; l++)
+	{
+		const BaGroupKey *key = groups->longs[l];
+		uint32 size;
+		const char *bytes;
+		BaLongKey *copy;
+
+		if (BA_WORD_IS_PACKED(words[key->word]))
+			continue;
+		bytes = get_source(key, row, &size);
+		copy = ba_group_add_long(groups, key->kind == BA_KEY_NAME ? NAMEDATALEN : size);
+		copy->hash = words[key->word];
+		copy->size = size;
+		if (key->kind == BA_KEY_NAME)
+			memset(copy->bytes, 0, NAMEDATALEN);
+		else
+			SET_VARSIZE(copy->head, VARHDRSZ + size);
+		memcpy(copy->bytes, bytes, size);
+		words[key->word] = (uint64) copy;
+	}
+}
+
+/*
+ * A packed text or name as a Datum: the word itself, or made in the current context.
+ */
+static Datum
+get_packed(const BaGroupKey *key, const uint64 *word)
+{
+	uint64 bytes = *word >> 8;
+	uint32 size = ((*word & 0xff) >> 1) - 1;
+	char *result;
+
+#ifndef WORDS_BIGENDIAN
+	if (key->kind == BA_KEY_TEXT)
+		return PointerGetDatum(word);
+#else
+	bytes = pg_bswap64(bytes);
+#endif
+	if (key->kind == BA_KEY_NAME)
+	{
+		result = palloc0(NAMEDATALEN);
+		memcpy(result, &bytes, size);
+	}
+	else
+	{
+		result = palloc(VARHDRSZ + size);
+		SET_VARSIZE(result, VARHDRSZ + size);
+		memcpy(VARDATA(result), &bytes, size);
+	}
+	return PointerGetDatum(result);
+}
+
+/*
+ * A key of a group. What it points to may lie in the record or in the current context.
+ */
+Datum
+ba_group_get_key(BaGroups *groups, const char *record, int k, bool *isnull)
+{
+	const BaGroupKey *key = &groups->keys[k];
+	const uint64 *word = (const uint64 *) record + key->word;
+
+	*isnull = key->null_word >= 0 ? (((const uint64 *) record)[key->null_word] & key->null_bit) != 0
+								  : *word == BA_NULL_WORD;
+	if (*isnull)
+		return (Datum) 0;
+
+	switch (key->kind)
+	{
+		case BA_KEY_INT:
+			switch (key->type.len)
+			{
+				case 1:
+					return CharGetDatum((char) *word);
+				case 2:
+					return Int16GetDatum((int16) *word);
+				case 4:
+					return Int32GetDatum((int32) *word);
+				default:
+					return Int64GetDatum((int64) *word);
+			}
+		case BA_KEY_FLOAT:
+		{
+			double value;
+
+			memcpy(&value, word, sizeof(value));
+			return key->type.oid == FLOAT4OID ? Float4GetDatum((float4) value)
+											  : Float8GetDatum(value);
+		}
+		case BA_KEY_PAIR:
+			return PointerGetDatum(word);
+		case BA_KEY_NUMERIC:
+			if (BA_WORD_IS_PACKED(*word))
+				return ba_numeric_encode((int64) *word >> 6, (*word >> 1) & (PACKED_SCALE - 1));
+			break;
+		case BA_KEY_TEXT:
+		case BA_KEY_NAME:
+			if (BA_WORD_IS_PACKED(*word))
+				return get_packed(key, word);
+			if (key->kind == BA_KEY_NAME)
+				return PointerGetDatum(((const BaLongKey *) *word)->bytes);
+			break;
+	}
+	return PointerGetDatum(((const BaLongKey *) *word)->head);
+}
