@@ -179,16 +179,24 @@ ba_agg_key_to_double(int64 key)
 }
 
 /*
+ * Has a running aggregate's transition value room for one more input? A state in a
+ * short or compressed varlena, or one in canonical form, is nobody's transition
+ * value for long: those fail the test.
+ */
+static inline bool
+ba_agg_can_push(const BaAggState *s, BaAggKind kind)
+{
+	return VARATT_IS_4B_U(s) && s->form == (kind | BA_AGG_WORKING) && s->tail < VARSIZE_4B(s);
+}
+
+/*
  * The fast path of a transition function: where this holds, the state is ours to
- * change in place (it is the transition value of a running aggregate) and has
- * room for one more input. A state in a short or compressed varlena, or one in
- * canonical form, is nobody's transition value for long: those fail the test.
+ * change in place (it is the transition value of a running aggregate) and has room.
  */
 static inline bool
 ba_agg_has_room(FunctionCallInfo fcinfo, const BaAggState *s, BaAggKind kind)
 {
-	return VARATT_IS_4B_U(s) && s->form == (kind | BA_AGG_WORKING) && s->tail < VARSIZE_4B(s) &&
-		   fcinfo->context != NULL && IsA(fcinfo->context, AggState);
+	return ba_agg_can_push(s, kind) && fcinfo->context != NULL && IsA(fcinfo->context, AggState);
 }
 
 static inline void
@@ -228,6 +236,19 @@ extern BaAggState *ba_agg_own(FunctionCallInfo fcinfo, BaAggKind kind);
 extern struct varlena *ba_agg_get_canonical(Datum datum, BaAggKind kind);
 extern Datum ba_agg_advance(FunctionCallInfo fcinfo, BaAggKind kind, const BaAggValue *values);
 extern Datum ba_agg_retract(FunctionCallInfo fcinfo, BaAggKind kind, const BaAggValue *values);
+
+/* in agg_io.c, agg_stats.c, agg_stats2d.c: transition functions, named for who knows their states */
+extern PGDLLEXPORT Datum batchagg_stats_combine(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum batchagg_stats2d_combine(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum batchagg_stats_trans_int2(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum batchagg_stats_trans_int4(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum batchagg_stats_trans_int8(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum batchagg_stats_trans_float4(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum batchagg_stats_trans_float8(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum batchagg_stats2d_trans_float8_float8(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum batchagg_stats2d_trans_float8_int8(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum batchagg_stats2d_trans_int8_float8(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum batchagg_stats2d_trans_int8_int8(PG_FUNCTION_ARGS);
 
 /* in agg_result.c */
 extern BaAggResult ba_agg_sum(const BaAggState *s, int axis, BaExactFormat format);

@@ -6,9 +6,12 @@
  * names its transition function, the type and the start of its state, and how that
  * is serialised. All of it must match, so that a redefined aggregate is not taken
  * for what it was; the combine and final function do not matter, as core itself
- * runs them on what the kernel emits. Aggregates that users made are declined even where they match,
- * but for batchagg's own, which are known by the C function behind their
- * transition function: their schema may be restored under any OID.
+ * runs them on what the kernel emits.
+ *
+ * Core's other aggregates go by their own transition function where that is strict
+ * and the state is a value of an SQL type, and so do batchagg's own, which are known
+ * by the C function behind their transition function: they have other OIDs in each
+ * database. Aggregates that users made are declined.
  */
 #include "postgres.h"
 
@@ -101,6 +104,16 @@ static const KernelEntry entries[] = {
 };
 
 /*
+ * Tells whether an aggregate of core can go by its own transition function.
+ */
+static bool
+has_plain_transition(Form_pg_aggregate form)
+{
+	return OidIsValid(form->aggcombinefn) && form->aggtranstype != INTERNALOID &&
+		   func_strict(form->aggtransfn);
+}
+
+/*
  * Finds the kernel that makes the partial states of one of core's aggregates.
  */
 static const BaKernel *
@@ -116,7 +129,7 @@ find_core_kernel(Form_pg_aggregate form, const char *initval)
 									: initval != NULL && strcmp(entry->initval, initval) == 0))
 			return entry->kernel;
 	}
-	return NULL;
+	return has_plain_transition(form) ? &ba_kernel_transition : NULL;
 }
 
 /*
@@ -125,10 +138,11 @@ find_core_kernel(Form_pg_aggregate form, const char *initval)
 const BaKernel *
 ba_kernel_find(const Aggref *aggref)
 {
-	HeapTuple tuple;
-	Datum datum;
-	bool isnull;
 	const BaKernel *kernel = NULL;
+	HeapTuple tuple;
+	Form_pg_aggregate form;
+	Datum initval;
+	bool isnull;
 
 	if (aggref->aggkind != AGGKIND_NORMAL || aggref->aggvariadic || aggref->aggdirectargs != NIL ||
 		aggref->aggdistinct != NIL || aggref->aggorder != NIL || aggref->agglevelsup != 0)
@@ -136,12 +150,14 @@ ba_kernel_find(const Aggref *aggref)
 	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for aggregate %u", aggref->aggfnoid);
+	form = (Form_pg_aggregate) GETSTRUCT(tuple);
 	if (aggref->aggfnoid < FirstUnpinnedObjectId)
 	{
-		datum = SysCacheGetAttr(AGGFNOID, tuple, Anum_pg_aggregate_agginitval, &isnull);
-		kernel = find_core_kernel((Form_pg_aggregate) GETSTRUCT(tuple),
-								  isnull ? NULL : TextDatumGetCString(datum));
+		initval = SysCacheGetAttr(AGGFNOID, tuple, Anum_pg_aggregate_agginitval, &isnull);
+		kernel = find_core_kernel(form, isnull ? NULL : TextDatumGetCString(initval));
 	}
+	else if (OidIsValid(form->aggcombinefn) && ba_kernel_is_own_function(form->aggtransfn))
+		kernel = &ba_kernel_transition;
 	ReleaseSysCache(tuple);
 	return kernel;
 }

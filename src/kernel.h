@@ -93,6 +93,9 @@ extern Datum ba_kernel_serialize_poly(int64 count, int128 sum,
 extern Datum ba_kernel_serialize_int8_var(int64 count, int128 sum, uint128 sum2_low,
 										  uint64 sum2_high); /* numeric_serialize of int8s */
 
+/* in kernel_transition.c */
+extern bool ba_kernel_is_own_function(Oid transfn);
+
 /* in kernel_count.c, kernel_int.c, … */
 extern const BaKernel ba_kernel_count_star; /* count(*) */
 extern const BaKernel ba_kernel_count;      /* count(x) */
