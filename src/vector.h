@@ -75,7 +75,7 @@ typedef struct BaVector
 	bool constant; /* every row has the value of row 0 (all rows are filled in all the same) */
 	bool extended; /* BA_LANE_DATUM: some varlena may be compressed or out of line */
 	bool *nulls;   /* NULL where no row is null; a null row's value is 0 or any safe value,
-					* in BA_LANE_DATUM (Datum) 0 */
+					* in BA_LANE_DATUM (Datum) 0. May be another vector's: not to be written */
 	union
 	{
 		int64 *ints;
@@ -143,6 +143,13 @@ struct BaExprProgram
 	uint64 core_rows;      /* rows that core's code evaluated, for EXPLAIN */
 };
 
+/* The room for nulls that ba_vector_init made behind the values. */
+static inline bool *
+ba_vector_null_buffer(BaVector *vector)
+{
+	return (bool *) (vector->ints + BA_VECTOR_ROWS);
+}
+
 /* in vector.c */
 extern BaType ba_vector_type(Oid type);
 extern void ba_vector_init(BaVector *vector, BaType type, BaLane lane);
@@ -156,6 +163,7 @@ extern const bool *ba_vector_unite_nulls(bool *buffer, const bool *a, const bool
 extern BaExprProgram *ba_expr_create_program(PlanState *parent, Index scanrelid);
 extern BaExpr *ba_expr_compile(BaExprProgram *program, Expr *expr);
 extern const BaVector *ba_expr_evaluate(BaExpr *root, BaRows *rows);
+extern BaVector *ba_expr_begin_result(BaExpr *expr, BaLane lane);
 extern void ba_expr_rescan(BaExprProgram *program);
 extern bool ba_expr_is_supported(Node *expr, Index scanrelid);
 extern Cost ba_expr_cost(PlannerInfo *root, Expr *expr, Index scanrelid);
