@@ -1,0 +1,618 @@
+/*
+ * scan_column.c
+ *		From tuples to columns.
+ *
+ * An attribute's place in a tuple depends on what stands before it. For the
+ * rows at hand the attributes fall into two parts:
+ *
+ *		prefix		fixed-width attributes that every row has and that have only
+ *					such before them: at the same offset in each row, so a column is
+ *					one tight loop
+ *		the rest	reached by walking, one attribute after the other, each for all
+ *					rows: that keeps width and alignment out of the inner loop, and
+ *					rows do not wait for each other. Where the walk got to is remembered,
+ *					so no attribute is walked over twice.
+ *
+ * A column that was asked for once is wanted, and from then on it is stored
+ * when a walk comes by. Rows with nulls or with fewer attributes than the table
+ * make the vector incomplete: then the walk asks each row whether it has the attribute.
+ *
+ * A selection makes the rows fewer and dense again. Columns that were loaded before
+ * any selection follow when they are asked for again, by way of origin[]; often
+ * they are not, being the filter's. The others follow at once.
+ *
+ * Values by reference point into the page, or to the relation's default for rows
+ * that are older than their column.
+ */
+#include "postgres.h"
+
+#include "access/tupmacs.h"
+#include "storage/bufmgr.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "scan_internal.h"
+
+/* How a value is read. */
+typedef enum Fetch
+{
+	FETCH_INT1,
+	FETCH_INT2,
+	FETCH_INT4,
+	FETCH_INT8,
+	FETCH_FLOAT4,
+	FETCH_FLOAT8,
+	FETCH_POINTER,
+} Fetch;
+
+struct BaColumn
+{
+	/* of every attribute, dropped ones too */
+	int len;       /* -1 varlena, -2 cstring */
+	uint32 align;  /* bytes */
+	uint32 offset; /* in the prefix; past it, where the prefix ends */
+	bool wanted;   /* the fields below are set */
+
+	Fetch fetch;
+	uint64 stamp; /* rows that the vector is of */
+	BaVector vector;
+	bool *nulls; /* buffer */
+	bool missing_isnull;
+	Datum missing; /* value in rows that are older than the column */
+};
+
+/* A bitmap without nulls, for rows that have none. */
+static bits8 no_nulls[(MaxTupleAttributeNumber + 7) / 8];
+
+/* What an absent value is read from: zero in every type. */
+static const union
+{
+	int64 i;
+	double d;
+} nothing;
+
+static uint32
+alignment_bytes(char align)
+{
+	switch (align)
+	{
+		case TYPALIGN_CHAR:
+			return 1;
+		case TYPALIGN_SHORT:
+			return ALIGNOF_SHORT;
+		case TYPALIGN_INT:
+			return ALIGNOF_INT;
+		default:
+			return ALIGNOF_DOUBLE;
+	}
+}
+
+/*
+ * Lays out the columns of the scan's relation.
+ */
+void
+ba_scan_init_columns(BaScan *scan)
+{
+	TupleDesc desc = RelationGetDescr(scan->rel);
+	uint32 offset = 0;
+	bool fixed = true;
+
+	memset(no_nulls, 0xFF, sizeof(no_nulls));
+	scan->natts = desc->natts;
+	scan->cursor = palloc(sizeof(BaCursor));
+	scan->columns = palloc0(sizeof(BaColumn) * Max(1, desc->natts));
+	scan->wanted = palloc(sizeof(int) * Max(1, desc->natts));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		BaColumn *column = &scan->columns[i];
+
+		column->len = att->attlen;
+		column->align = alignment_bytes(att->attalign);
+		fixed &= att->attlen > 0;
+		if (fixed)
+		{
+			column->offset = TYPEALIGN(column->align, offset);
+			offset = column->offset + column->len;
+			scan->nfixed = i + 1;
+		}
+		else
+			column->offset = offset;
+	}
+}
+
+/*
+ * Forgets what is known of the rows before, after rows.n and tuples were set.
+ */
+void
+ba_scan_start_rows(BaScan *scan)
+{
+	scan->rows.stamp++;
+	scan->found_stamp = scan->rows.stamp;
+	scan->cursor->prepared = false;
+}
+
+/*
+ * A row's place in scan->tuples.
+ */
+static inline int
+find_origin(const BaScan *scan, int row)
+{
+	return scan->rows.stamp == scan->found_stamp ? row : scan->origin[row];
+}
+
+/*
+ * Sets up what only incomplete rows need, and makes the prefix end before the first attribute that
+ * some row lacks.
+ */
+static void
+prepare_incomplete(BaScan *scan)
+{
+	BaCursor *cursor = scan->cursor;
+
+	for (int i = 0; i < scan->rows.n; i++)
+	{
+		HeapTupleHeader header = scan->tuples->headers[find_origin(scan, i)];
+		const bits8 *bits = no_nulls;
+		int natts = Min(HeapTupleHeaderGetNatts(header), scan->natts);
+		int prefix = Min(natts, cursor->prefix);
+
+		if ((header->t_infomask & HEAP_HASNULL) != 0)
+			bits = header->t_bits;
+		for (int k = 0; k < prefix; k++)
+			if (att_isnull(k, bits))
+				prefix = k;
+		cursor->prefix = prefix;
+		cursor->bits[i] = bits;
+		cursor->natts[i] = natts;
+	}
+}
+
+/*
+ * Finds out where the rows at hand begin and how much of them is alike.
+ */
+static void
+prepare(BaScan *scan)
+{
+	BaCursor *cursor = scan->cursor;
+	HeapTupleHeader *headers = scan->tuples->headers;
+	int infomask = 0;
+	int natts = scan->natts;
+
+	for (int i = 0; i < scan->rows.n; i++)
+	{
+		HeapTupleHeader header = headers[find_origin(scan, i)];
+
+		cursor->data[i] = (char *) header + header->t_hoff;
+		infomask |= header->t_infomask;
+		natts = Min(natts, HeapTupleHeaderGetNatts(header));
+	}
+	cursor->incomplete = (infomask & HEAP_HASNULL) != 0 || natts < scan->natts;
+	cursor->prefix = scan->nfixed;
+	if (cursor->incomplete)
+		prepare_incomplete(scan);
+	cursor->walked = -1;
+	cursor->prepared = true;
+}
+
+/*
+ * Makes a column one that is wanted.
+ */
+static void
+want_column(BaScan *scan, int index)
+{
+	BaColumn *column = &scan->columns[index];
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(scan->rel), index);
+	MemoryContext caller = MemoryContextSwitchTo(scan->memory);
+	BaType type = ba_vector_type(getBaseType(att->atttypid));
+	Datum missing;
+
+	ba_vector_init(&column->vector, type, type.lane);
+	column->nulls = palloc(BA_VECTOR_ROWS);
+	if (type.lane == BA_LANE_FLOAT)
+		column->fetch = att->attlen == sizeof(float4) ? FETCH_FLOAT4 : FETCH_FLOAT8;
+	else if (!att->attbyval)
+		column->fetch = FETCH_POINTER;
+	else if (att->attlen == sizeof(int8_t))
+		column->fetch = FETCH_INT1;
+	else if (att->attlen == sizeof(int16))
+		column->fetch = FETCH_INT2;
+	else if (att->attlen == sizeof(int32))
+		column->fetch = FETCH_INT4;
+	else
+		column->fetch = FETCH_INT8;
+	Assert((type.lane == BA_LANE_DATUM) == (column->fetch == FETCH_POINTER));
+	missing = getmissingattr(RelationGetDescr(scan->rel), index + 1, &column->missing_isnull);
+	if (!column->missing_isnull)
+		column->missing = datumCopy(missing, att->attbyval, att->attlen);
+	column->wanted = true;
+	scan->wanted[scan->nwanted++] = index;
+
+	/* Prefetching reaches this far from now on; past the prefix it is anybody's guess. */
+	scan->reach = Max(scan->reach, SizeofHeapTupleHeader + 1 + (int) column->offset +
+									   (index < scan->nfixed ? column->len : 32));
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Reads a value of each row at data[i] + offset, or + offsets[i] where these are given; zero where
+ * absent[i]. Inlined for each set of arguments given as constants.
+ */
+static pg_attribute_always_inline void
+fetch_values(Fetch fetch, BaVector *vector, int n, char *const *data, uint32 offset,
+			 const uint32 *offsets, const bool *absent)
+{
+#define AT(i) (data[i] + (offsets != NULL ? offsets[i] : offset))
+#define READ(i, type)                                                                              \
+	(*(const type *) (absent != NULL && absent[i] ? (const char *) &nothing : AT(i)))
+
+	switch (fetch)
+	{
+		case FETCH_INT1:
+			for (int i = 0; i < n; i++)
+				vector->ints[i] = READ(i, signed char);
+			break;
+		case FETCH_INT2:
+			for (int i = 0; i < n; i++)
+				vector->ints[i] = READ(i, int16);
+			break;
+		case FETCH_INT4:
+			for (int i = 0; i < n; i++)
+				vector->ints[i] = READ(i, int32);
+			break;
+		case FETCH_INT8:
+			for (int i = 0; i < n; i++)
+				vector->ints[i] = READ(i, int64);
+			break;
+		case FETCH_FLOAT4:
+			for (int i = 0; i < n; i++)
+				vector->floats[i] = READ(i, float4);
+			break;
+		case FETCH_FLOAT8:
+			for (int i = 0; i < n; i++)
+				vector->floats[i] = READ(i, float8);
+			break;
+		case FETCH_POINTER:
+			for (int i = 0; i < n; i++)
+				vector->datums[i] =
+					absent != NULL && absent[i] ? (Datum) 0 : PointerGetDatum(AT(i));
+			break;
+	}
+
+#undef READ
+#undef AT
+}
+
+/*
+ * Tells whether a varlena has to be fetched or decompressed.
+ */
+static inline bool
+is_extended(Datum value)
+{
+	return VARATT_IS_EXTERNAL(DatumGetPointer(value)) ||
+		   VARATT_IS_COMPRESSED(DatumGetPointer(value));
+}
+
+/*
+ * Puts the value that rows older than the column have into row i.
+ */
+static void
+set_missing(BaColumn *column, int i)
+{
+	BaVector *vector = &column->vector;
+
+	column->nulls[i] = column->missing_isnull;
+	if (column->missing_isnull)
+		return;
+	switch (column->fetch)
+	{
+		case FETCH_INT1:
+			vector->ints[i] = (signed char) DatumGetChar(column->missing);
+			break;
+		case FETCH_INT2:
+			vector->ints[i] = DatumGetInt16(column->missing);
+			break;
+		case FETCH_INT4:
+			vector->ints[i] = DatumGetInt32(column->missing);
+			break;
+		case FETCH_INT8:
+			vector->ints[i] = DatumGetInt64(column->missing);
+			break;
+		case FETCH_FLOAT4:
+			vector->floats[i] = DatumGetFloat4(column->missing);
+			break;
+		case FETCH_FLOAT8:
+			vector->floats[i] = DatumGetFloat8(column->missing);
+			break;
+		case FETCH_POINTER:
+			vector->datums[i] = column->missing;
+			if (column->len == -1)
+				vector->extended |= is_extended(column->missing);
+			break;
+	}
+}
+
+/*
+ * Sets cursor->absent for an attribute; true if any row lacks it.
+ */
+static bool
+find_absent(BaCursor *cursor, int index, int n)
+{
+	bool any = false;
+
+	if (!cursor->incomplete)
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		bool absent = index >= cursor->natts[i] || att_isnull(index, cursor->bits[i]);
+
+		cursor->absent[i] = absent;
+		any |= absent;
+	}
+	return any;
+}
+
+/*
+ * Completes a column after its values were read at the places of its attribute: nulls, missing
+ * values, and whether a varlena is extended.
+ */
+static void
+finish_column(BaScan *scan, BaColumn *column, int index, bool some_absent)
+{
+	BaCursor *cursor = scan->cursor;
+	BaVector *vector = &column->vector;
+	int n = scan->rows.n;
+
+	column->stamp = scan->rows.stamp;
+	vector->nulls = NULL;
+	vector->extended = false;
+	if (column->len == -1)
+	{
+		bool extended = false;
+
+		for (int i = 0; i < n; i++)
+			if (!some_absent || !cursor->absent[i])
+				extended |= is_extended(vector->datums[i]);
+		vector->extended = extended;
+	}
+	if (!some_absent)
+		return;
+	memcpy(column->nulls, cursor->absent, n);
+	vector->nulls = column->nulls;
+	for (int i = 0; i < n; i++)
+		if (index >= cursor->natts[i])
+			set_missing(column, i);
+}
+
+/*
+ * Moves cursor->reached of each row to where its attribute begins, which is behind padding if the
+ * type's alignment asks for it; a varlena with a short header is not aligned.
+ */
+static void
+align_reached(BaCursor *cursor, const BaColumn *column, int n, const bool *absent)
+{
+	uint32 *reached = cursor->reached;
+	uint32 align = column->align;
+
+	if (column->len == -1)
+	{
+		for (int i = 0; i < n; i++)
+			if ((absent == NULL || !absent[i]) &&
+				!VARATT_NOT_PAD_BYTE(cursor->data[i] + reached[i]))
+				reached[i] = TYPEALIGN(align, reached[i]);
+	}
+	else if (absent == NULL)
+	{
+		for (int i = 0; i < n; i++)
+			reached[i] = TYPEALIGN(align, reached[i]);
+	}
+	else
+	{
+		for (int i = 0; i < n; i++)
+			reached[i] = absent[i] ? reached[i] : (uint32) TYPEALIGN(align, reached[i]);
+	}
+}
+
+/*
+ * Moves cursor->reached from where an attribute begins to its end.
+ */
+static void
+pass_attribute(BaCursor *cursor, const BaColumn *column, int n, const bool *absent)
+{
+	uint32 *reached = cursor->reached;
+	uint32 len = column->len;
+
+	if (column->len == -1)
+	{
+		for (int i = 0; i < n; i++)
+			if (absent == NULL || !absent[i])
+				reached[i] += VARSIZE_ANY(cursor->data[i] + reached[i]);
+	}
+	else if (column->len == -2)
+	{
+		for (int i = 0; i < n; i++)
+			if (absent == NULL || !absent[i])
+				reached[i] += strlen(cursor->data[i] + reached[i]) + 1;
+	}
+	else if (absent == NULL)
+	{
+		for (int i = 0; i < n; i++)
+			reached[i] += len;
+	}
+	else
+	{
+		for (int i = 0; i < n; i++)
+			reached[i] += absent[i] ? 0 : len;
+	}
+}
+
+/*
+ * Walks to the end of an attribute, storing those that are wanted.
+ */
+static void
+walk_over(BaScan *scan, int last)
+{
+	BaCursor *cursor = scan->cursor;
+	int n = scan->rows.n;
+
+	/* Begin again where the attribute was passed before it was wanted. */
+	if (cursor->walked < 0 || cursor->walked > last)
+	{
+		int prefix = cursor->prefix;
+		uint32 end = 0;
+
+		if (prefix > 0)
+			end = scan->columns[prefix - 1].offset + scan->columns[prefix - 1].len;
+		for (int i = 0; i < n; i++)
+			cursor->reached[i] = end;
+		cursor->walked = prefix;
+	}
+	for (int index = cursor->walked; index <= last; index++)
+	{
+		BaColumn *column = &scan->columns[index];
+		bool some_absent = find_absent(cursor, index, n);
+		const bool *absent = some_absent ? cursor->absent : NULL;
+
+		align_reached(cursor, column, n, absent);
+		if (column->wanted && column->stamp != scan->rows.stamp)
+		{
+			if (some_absent)
+				fetch_values(column->fetch, &column->vector, n, cursor->data, 0, cursor->reached,
+							 absent);
+			else
+				fetch_values(column->fetch, &column->vector, n, cursor->data, 0, cursor->reached,
+							 NULL);
+			finish_column(scan, column, index, some_absent);
+		}
+		pass_attribute(cursor, column, n, absent);
+	}
+	cursor->walked = last + 1;
+}
+
+/*
+ * Keeps of a loaded column the rows whose places are given, in rising order.
+ */
+static void
+gather_column(BaColumn *column, int n, const uint16 *places)
+{
+	BaVector *vector = &column->vector;
+
+	for (int i = 0; i < n; i++)
+		vector->ints[i] = vector->ints[places[i]];
+	if (vector->nulls != NULL)
+		for (int i = 0; i < n; i++)
+			column->nulls[i] = column->nulls[places[i]];
+}
+
+/*
+ * Loads a column: BaRowsOps.load_column.
+ */
+const BaVector *
+ba_scan_load_column(BaRows *rows, AttrNumber attno)
+{
+	BaScan *scan = (BaScan *) rows;
+	int index = attno - 1;
+	BaColumn *column;
+
+	Assert(index >= 0 && index < scan->natts);
+	column = &scan->columns[index];
+	if (!column->wanted)
+		want_column(scan, index);
+	if (column->stamp == rows->stamp)
+		return &column->vector;
+	if (column->stamp == scan->found_stamp)
+	{
+		gather_column(column, rows->n, scan->origin);
+		column->stamp = rows->stamp;
+		return &column->vector;
+	}
+
+	if (!scan->cursor->prepared)
+		prepare(scan);
+	if (index < scan->cursor->prefix)
+	{
+		fetch_values(column->fetch, &column->vector, rows->n, scan->cursor->data, column->offset,
+					 NULL, NULL);
+		finish_column(scan, column, index, false);
+	}
+	else
+		walk_over(scan, index);
+	return &column->vector;
+}
+
+/*
+ * Stores a row in rows->slot: BaRowsOps.store_slot.
+ */
+void
+ba_scan_store_row(BaRows *rows, int row)
+{
+	BaScan *scan = (BaScan *) rows;
+	BaTuples *tuples = scan->tuples;
+	int place = find_origin(scan, row);
+	Buffer buffer = tuples->pages[tuples->page_of[place]];
+	Page page = BufferGetPage(buffer);
+	OffsetNumber offset = tuples->offsets[place];
+	HeapTupleData *tuple = &scan->stored;
+
+	tuple->t_data = tuples->headers[place];
+	tuple->t_len = ItemIdGetLength(PageGetItemId(page, offset));
+	tuple->t_tableOid = RelationGetRelid(scan->rel);
+	ItemPointerSet(&tuple->t_self, BufferGetBlockNumber(buffer), offset);
+	ExecStoreBufferHeapTuple(tuple, rows->slot, buffer);
+}
+
+/*
+ * Drops the rows at hand for which keep is false; the others move up, in order.
+ */
+void
+ba_scan_select(BaScan *scan, const bool *keep)
+{
+	BaRows *rows = &scan->rows;
+	BaCursor *cursor = scan->cursor;
+	uint16 places[BA_VECTOR_ROWS + 1];
+	int n = 0;
+
+	for (int i = 0; i < rows->n; i++)
+	{
+		places[n] = i;
+		n += keep[i];
+	}
+	if (n == rows->n)
+		return;
+
+	if (rows->stamp == scan->found_stamp)
+		memcpy(scan->origin, places, sizeof(uint16) * n);
+	else
+	{
+		for (int i = 0; i < n; i++)
+			scan->origin[i] = scan->origin[places[i]];
+		for (int i = 0; i < scan->nwanted; i++)
+		{
+			BaColumn *column = &scan->columns[scan->wanted[i]];
+
+			if (column->stamp == rows->stamp)
+			{
+				gather_column(column, n, places);
+				column->stamp = rows->stamp + 1;
+			}
+		}
+	}
+	if (cursor->prepared)
+	{
+		for (int i = 0; i < n; i++)
+			cursor->data[i] = cursor->data[places[i]];
+		if (cursor->incomplete)
+			for (int i = 0; i < n; i++)
+			{
+				cursor->bits[i] = cursor->bits[places[i]];
+				cursor->natts[i] = cursor->natts[places[i]];
+			}
+		if (cursor->walked >= 0)
+			for (int i = 0; i < n; i++)
+				cursor->reached[i] = cursor->reached[places[i]];
+	}
+	rows->n = n;
+	rows->stamp++;
+}

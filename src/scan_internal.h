@@ -1,0 +1,83 @@
+/*
+ * scan_internal.h
+ *		What the files of the scan share: a BaScan from within.
+ */
+#ifndef SCAN_INTERNAL_H
+#define SCAN_INTERNAL_H
+
+#include "access/htup_details.h"
+#include "storage/buf.h"
+
+#include "scan.h"
+
+/*
+ * Pages of one vector at most. Two vectors' pages are pinned at a time, and a backend keeps track
+ * of eight pins without a hash table.
+ */
+#define BA_VECTOR_PAGES 4
+
+/* The visible tuples of some pinned pages. */
+typedef struct BaTuples
+{
+	int n;
+	int npages;
+	Buffer pages[BA_VECTOR_PAGES];
+	HeapTupleHeader headers[BA_VECTOR_ROWS];
+	OffsetNumber offsets[BA_VECTOR_ROWS]; /* line pointers, */
+	uint8 page_of[BA_VECTOR_ROWS];        /* of these pages */
+} BaTuples;
+
+typedef struct BaColumn BaColumn;
+
+/* The rows at hand as scan_column.c sees them; its header tells how they are used. */
+typedef struct BaCursor
+{
+	bool prepared;              /* the fields below are set */
+	bool incomplete;            /* some row has nulls, or fewer attributes than the table */
+	int prefix;                 /* leading attributes that stand at the same offset in every row */
+	int walked;                 /* attributes that `reached` is behind of; -1: not set */
+	char *data[BA_VECTOR_ROWS]; /* where a row's first attribute begins */
+	uint32 reached[BA_VECTOR_ROWS];    /* from there: the end of attribute walked - 1 */
+	const bits8 *bits[BA_VECTOR_ROWS]; /* incomplete only: the null bitmap, or one without nulls */
+	uint16 natts[BA_VECTOR_ROWS];      /* incomplete only: attributes that the row has */
+	bool absent[BA_VECTOR_ROWS];       /* scratch: null or missing */
+} BaCursor;
+
+struct BaScan
+{
+	BaRows rows; /* first: functions of BaRowsOps get a BaRows */
+	Relation rel;
+	Snapshot snapshot;
+	ParallelTableScanDesc parallel;
+	MemoryContext memory;
+	BaScanCounts counts;
+
+	/* scan_page.c */
+	TableScanDesc desc;       /* NULL until the first rows are asked for */
+	TupleTableSlot *hop_slot; /* gets the first tuple of each page, which nobody wants */
+	int max_pages;            /* of a vector */
+	bool reading;             /* `ahead` was filled */
+	bool at_end;              /* core has no more pages */
+	BaTuples *tuples;         /* that the rows at hand came from */
+	BaTuples *ahead;          /* that the next rows will come from */
+	int reach;                /* bytes at the head of a tuple that columns were taken from */
+
+	/* scan_column.c */
+	uint64 found_stamp; /* rows->stamp before any selection */
+	BaCursor *cursor;
+	uint16 origin[BA_VECTOR_ROWS + 1]; /* after a selection: a row's place in tuples */
+	int natts;
+	int nfixed;        /* leading attributes of fixed width */
+	BaColumn *columns; /* of all attributes */
+	int nwanted;
+	int *wanted;          /* attributes that were asked for, in the order they were */
+	HeapTupleData stored; /* in rows.slot */
+};
+
+/* in scan_column.c */
+extern void ba_scan_init_columns(BaScan *scan);
+extern void ba_scan_start_rows(BaScan *scan);
+extern void ba_scan_store_row(BaRows *rows, int row);
+extern const BaVector *ba_scan_load_column(BaRows *rows, AttrNumber attno);
+
+#endif

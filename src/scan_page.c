@@ -1,0 +1,262 @@
+/*
+ * scan_page.c
+ *		From a heap to visible tuples, a few pages at a time.
+ *
+ * Core's scan goes page by page: heap_getnextslot takes the next page, prunes
+ * it, finds out which tuples are visible, checks for serializable conflicts and
+ * leaves the offsets in rs_vistuples. Then it returns tuple after tuple. Here
+ * its place is moved to the page's last tuple before each call, so that each
+ * call takes the next page, and the tuples are taken from rs_vistuples. That
+ * way core decides everything it decides in a sequential scan: which pages,
+ * in which order, shared with which workers, in which buffers. It also checks for
+ * interrupts with each page.
+ *
+ * The tuples of the next rows are found before the rows at hand are given to
+ * the caller, and the cache lines that columns will be taken from are fetched
+ * meanwhile. So the pages of two vectors are pinned, each by a pin of our own.
+ *
+ * Memory: all in a context below the one that ba_scan_begin was called in.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/tableam.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/bufmgr.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "scan_internal.h"
+
+#define CACHE_LINE 64
+
+static const BaRowsOps rows_ops = {ba_scan_load_column, ba_scan_store_row};
+
+/*
+ * Makes a scan of a heap, allocated below the current context. It starts when the first rows are
+ * asked for: `parallel`, if not NULL, must have been initialised by then. The snapshot must stay
+ * registered, and the relation open, until ba_scan_end.
+ */
+BaScan *
+ba_scan_begin(Relation rel, Snapshot snapshot, ParallelTableScanDesc parallel)
+{
+	MemoryContext memory =
+		AllocSetContextCreate(CurrentMemoryContext, "BatchAgg scan", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(memory);
+	BaScan *scan = palloc0(sizeof(BaScan));
+
+	scan->rel = rel;
+	scan->snapshot = snapshot;
+	scan->parallel = parallel;
+	scan->memory = memory;
+	scan->tuples = palloc(sizeof(BaTuples));
+	scan->ahead = palloc(sizeof(BaTuples));
+	scan->tuples->n = scan->tuples->npages = 0;
+	scan->ahead->n = scan->ahead->npages = 0;
+	scan->hop_slot = table_slot_create(rel, NULL);
+	scan->rows.slot = table_slot_create(rel, NULL);
+	scan->rows.memory = AllocSetContextCreate(memory, "BatchAgg rows", ALLOCSET_DEFAULT_SIZES);
+	scan->rows.ops = &rows_ops;
+
+	/* Where buffers are very few, leave most to others. */
+	scan->max_pages = Max(1, Min(BA_VECTOR_PAGES, NBuffers / (4 * MaxBackends)));
+
+	ba_scan_init_columns(scan);
+	MemoryContextSwitchTo(caller);
+	return scan;
+}
+
+/*
+ * Starts core's scan.
+ */
+static void
+start(BaScan *scan)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->memory);
+
+	if (scan->parallel != NULL)
+		scan->desc = table_beginscan_parallel(scan->rel, scan->parallel);
+	else
+		scan->desc = table_beginscan(scan->rel, scan->snapshot, 0, NULL);
+	if ((scan->desc->rs_flags & SO_ALLOW_PAGEMODE) == 0)
+		elog(ERROR, "scan does not go page by page");
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Asks for the cache lines of tuples that columns will be taken from.
+ */
+static void
+prefetch(const BaScan *scan, const BaTuples *tuples, int first)
+{
+	int last = scan->reach - 1;
+
+	if (last < 0)
+		return;
+	for (int i = first; i < tuples->n; i++)
+	{
+		const char *tuple = (const char *) tuples->headers[i];
+
+		__builtin_prefetch(tuple);
+		__builtin_prefetch(tuple + last);
+	}
+}
+
+/*
+ * Adds the next page that has visible tuples, pinned; sets at_end if there is none.
+ */
+static void
+add_page(BaScan *scan, BaTuples *tuples)
+{
+	HeapScanDesc heap = (HeapScanDesc) scan->desc;
+	int first = tuples->n;
+	int n;
+	Page page;
+
+	if (heap->rs_inited)
+		heap->rs_cindex = heap->rs_ntuples - 1;
+	if (!heap_getnextslot(scan->desc, ForwardScanDirection, scan->hop_slot))
+	{
+		scan->at_end = true;
+		return;
+	}
+
+	IncrBufferRefCount(heap->rs_cbuf);
+	tuples->pages[tuples->npages] = heap->rs_cbuf;
+	page = BufferGetPage(heap->rs_cbuf);
+	n = heap->rs_ntuples;
+	for (int i = 0; i < n; i++)
+	{
+		OffsetNumber offset = heap->rs_vistuples[i];
+
+		tuples->offsets[first + i] = offset;
+		tuples->headers[first + i] =
+			(HeapTupleHeader) PageGetItem(page, PageGetItemId(page, offset));
+	}
+	memset(tuples->page_of + first, tuples->npages, n);
+	tuples->npages++;
+	tuples->n += n;
+	prefetch(scan, tuples, first);
+
+	/* Core counted one. What tables and indexes return is counted in the same place. */
+	pgstat_count_index_tuples(scan->rel, n - 1);
+	scan->counts.rows += n;
+	scan->counts.pages++;
+	if (PageIsAllVisible(page))
+		scan->counts.all_visible_pages++;
+}
+
+/*
+ * Fills `ahead` with the tuples of the next pages; none at the end of the table.
+ */
+static void
+read_ahead(BaScan *scan)
+{
+	BaTuples *tuples = scan->ahead;
+
+	while (!scan->at_end && tuples->npages < scan->max_pages &&
+		   tuples->n + MaxHeapTuplesPerPage <= BA_VECTOR_ROWS)
+		add_page(scan, tuples);
+}
+
+/*
+ * Forgets tuples and lets go of their pages.
+ */
+static void
+release(BaTuples *tuples)
+{
+	while (tuples->npages > 0)
+		ReleaseBuffer(tuples->pages[--tuples->npages]);
+	tuples->n = 0;
+}
+
+/*
+ * Lets go of the rows at hand.
+ */
+static void
+release_rows(BaScan *scan)
+{
+	ExecClearTuple(scan->rows.slot);
+	MemoryContextReset(scan->rows.memory);
+	release(scan->tuples);
+}
+
+/*
+ * Sets ba_scan_rows() to the next rows; false if there are none.
+ */
+bool
+ba_scan_next(BaScan *scan)
+{
+	BaTuples *next;
+
+	if (!scan->reading)
+	{
+		if (scan->desc == NULL)
+			start(scan);
+		scan->reading = true;
+		read_ahead(scan);
+	}
+
+	release_rows(scan);
+	next = scan->ahead;
+	scan->ahead = scan->tuples;
+	scan->tuples = next;
+	scan->rows.n = next->n;
+	ba_scan_start_rows(scan);
+	if (next->n == 0)
+		return false;
+	read_ahead(scan);
+	scan->counts.vectors++;
+	return true;
+}
+
+/*
+ * Lets the scan begin anew. A parallel scan must have been reinitialised.
+ */
+void
+ba_scan_rescan(BaScan *scan)
+{
+	release_rows(scan);
+	release(scan->ahead);
+	ExecClearTuple(scan->hop_slot);
+	scan->rows.n = 0;
+	scan->reading = false;
+	scan->at_end = false;
+	if (scan->desc != NULL)
+		table_rescan(scan->desc, NULL);
+}
+
+/*
+ * Ends the scan and frees all it has.
+ */
+void
+ba_scan_end(BaScan *scan)
+{
+	release_rows(scan);
+	release(scan->ahead);
+	ExecDropSingleTupleTableSlot(scan->rows.slot);
+	ExecDropSingleTupleTableSlot(scan->hop_slot);
+	if (scan->desc != NULL)
+		table_endscan(scan->desc);
+	MemoryContextDelete(scan->memory);
+}
+
+/*
+ * Returns the rows at hand; the same address all the time.
+ */
+BaRows *
+ba_scan_rows(BaScan *scan)
+{
+	return &scan->rows;
+}
+
+/*
+ * Returns what was counted since ba_scan_begin, rescans included.
+ */
+const BaScanCounts *
+ba_scan_counts(const BaScan *scan)
+{
+	return &scan->counts;
+}
