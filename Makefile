@@ -87,4 +87,7 @@ $(DATA_built): $(SQL_PARTS) $(EXTENSION).control
 
 $(OBJS): $(wildcard src/*.h)
 
+# what core gives its own few vector loops
+$(filter src/vector% src/scan% src/kernel% src/group%,$(OBJS)): CFLAGS += $(CFLAGS_VECTORIZE)
+
 endif

@@ -8,13 +8,24 @@
 
 #include "kernel.h"
 
-/* Counts the rows that are not to be skipped. */
+/*
+ * Counts the rows that are not to be skipped, eight at a time: the product has the sum of a word's
+ * bytes in its highest byte.
+ */
 static int
 count_kept(const bool *skip, int n)
 {
 	int skipped = 0;
+	int i = 0;
 
-	for (int i = 0; i < n; i++)
+	for (; i + (int) sizeof(uint64) <= n; i += sizeof(uint64))
+	{
+		uint64 word;
+
+		memcpy(&word, &skip[i], sizeof(word));
+		skipped += (int) ((word * UINT64CONST(0x0101010101010101)) >> 56);
+	}
+	for (; i < n; i++)
 		skipped += skip[i];
 	return n - skipped;
 }
