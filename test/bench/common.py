@@ -112,8 +112,8 @@ TABLES = {
     "fresh": ("LIKE numbers", "SELECT * FROM numbers WHERE id BETWEEN {first} AND {last}", 1,
               # reading it leaves hint bits, as any query does
               "ANALYZE %s; SELECT count(*) FROM %s;"),
-    "words": ("id int, x float8, n int, w10 text, w1000 text", """
-        SELECT i, (h >> 30 & 16777215) / 1024.0, (h >> 20) % 1000000,
+    "words": ("id int, n int, x float8, w10 text, w1000 text", """
+        SELECT i, (h >> 20) % 1000000, (h >> 30 & 16777215) / 1024.0,
                (array['AIR', 'RAIL', 'SHIP', 'TRUCK', 'MAIL', 'FOB', 'REG AIR', 'BIKE', 'TRAM', 'FOOT'])[1 + h % 10],
                'sku-' || (h >> 8) % 1000
         FROM (SELECT i, hashint8extended(i, 2) & 9223372036854775807 AS h
