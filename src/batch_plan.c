@@ -39,6 +39,8 @@
 
 #include "batch.h"
 #include "compat.h"
+#include "node.h"
+#include "plan.h"
 
 /* An appending node with scans of driving leaves below. */
 struct BaAppend
@@ -115,7 +117,11 @@ list_conditions(Plan *plan)
 	if (IsA(plan, TidRangeScan))
 		conditions = list_concat(conditions, ((TidRangeScan *) plan)->tidrangequals);
 	else if (IsA(plan, CustomScan))
+	{
+		/* the engine's stand among its columns (node.h) */
 		conditions = list_concat(conditions, ((CustomScan *) plan)->custom_exprs);
+		conditions = list_concat(conditions, ((CustomScan *) plan)->custom_scan_tlist);
+	}
 	return conditions;
 }
 
@@ -235,7 +241,8 @@ is_repeatable(PlannedStmt *stmt)
 		return false;
 	for (Plan *plan = stmt->planTree; plan != NULL; plan = outerPlan(plan))
 	{
-		if (!IsA(plan, Agg) && !IsA(plan, Sort) && !IsA(plan, TidRangeScan))
+		if (!IsA(plan, Agg) && !IsA(plan, Sort) && !IsA(plan, TidRangeScan) &&
+			!ba_node_is_batchagg(plan))
 			return false;
 	}
 	return true;
@@ -291,7 +298,7 @@ ba_plan_batch(BaQuery *query, List *leaves, const BaEstimate *estimate)
 	/* The planner may have made conditions share nodes; the copy shares none. */
 	stmt = copyObject(pg_plan_query(query->query, query->text, 0, query->params));
 	stmt->jitFlags = is_repeatable(stmt)
-						 ? choose_jit(stmt->planTree->total_cost * estimate->batches)
+						 ? choose_jit(ba_plan_cost_without_engine(stmt) * estimate->batches)
 						 : PGJIT_NONE;
 
 	/* Statistics by query count the statement that called the function, not each batch. */

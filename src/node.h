@@ -58,6 +58,13 @@ typedef struct BaNodeShared
 	BaNodeCounts counts[FLEXIBLE_ARRAY_MEMBER]; /* a worker each */
 } BaNodeShared;
 
+/* A condition ctid >= value or ctid <= value: part of the range that is scanned. */
+typedef struct BaNodeBound
+{
+	bool is_lower;
+	ExprState *value;
+} BaNodeBound;
+
 typedef enum BaNodePhase
 {
 	BA_NODE_READ, /* the table is being read into groups */
@@ -78,6 +85,8 @@ typedef struct BaNode
 
 	BaExprProgram *program;
 	BaFilter *filter; /* NULL for none */
+	int nbounds;
+	BaNodeBound *bounds;
 	BaScan *scan;     /* NULL until the first row is wanted */
 	BaGroups *groups; /* NULL without GROUP BY */
 	char *record;     /* then the one record */
@@ -92,6 +101,7 @@ typedef struct BaNode
 	MemoryContext scratch;      /* reset with each vector and each row emitted */
 
 	BaNodePhase phase;
+	bool started;  /* the scan has its limits */
 	bool at_end;   /* of the table */
 	bool seen_row; /* without GROUP BY: the record is worth emitting */
 	BaGroupCursor cursor;
@@ -106,6 +116,14 @@ typedef struct BaNode
 extern void ba_node_init(void);
 extern const CustomPathMethods ba_node_path_methods;
 extern const CustomScanMethods ba_node_scan_methods;
+
+static inline bool
+ba_node_is_batchagg(const Plan *plan)
+{
+	return IsA(plan, CustomScan) && ((const CustomScan *) plan)->methods == &ba_node_scan_methods;
+}
+
+extern Expr *ba_node_match_tid_bound(Expr *clause, Index relid, bool *is_lower);
 extern int ba_node_count_columns(const CustomScan *cscan);
 
 /* in node_exec.c */

@@ -56,6 +56,25 @@ find_agg(BaNode *node, Aggref *aggref)
 }
 
 /*
+ * Takes a condition of WHERE: as a bound of the scan, or to *conjuncts.
+ */
+static void
+add_condition(BaNode *node, Expr *condition, List **conjuncts)
+{
+	CustomScan *cscan = (CustomScan *) node->css.ss.ps.plan;
+	BaNodeBound *bound = &node->bounds[node->nbounds];
+	Expr *value = ba_node_match_tid_bound(condition, cscan->scan.scanrelid, &bound->is_lower);
+
+	if (value == NULL)
+		*conjuncts = lappend(*conjuncts, condition);
+	else
+	{
+		bound->value = ExecInitExprWithParams(value, node->css.ss.ps.state->es_param_list_info);
+		node->nbounds++;
+	}
+}
+
+/*
  * Compiles output columns and conditions.
  */
 static void
@@ -72,12 +91,13 @@ compile(BaNode *node)
 	node->key_vectors = palloc(sizeof(BaVector *) * total);
 	node->aggs = palloc0(sizeof(BaNodeAgg) * total);
 	node->columns = palloc(sizeof(BaNodeColumn) * total);
+	node->bounds = palloc(sizeof(BaNodeBound) * total);
 	foreach (cell, cscan->custom_scan_tlist)
 	{
 		Expr *expr = ((TargetEntry *) lfirst(cell))->expr;
 
 		if (foreach_current_index(cell) >= ba_node_count_columns(cscan))
-			conjuncts = lappend(conjuncts, expr);
+			add_condition(node, expr, &conjuncts);
 		else if (IsA(expr, Aggref))
 		{
 			ba_kernel_check_acl((Aggref *) expr);
@@ -222,6 +242,41 @@ group_memory(BaNode *node)
 }
 
 /*
+ * Limits the scan to the range of TIDs that the conditions on ctid leave, which may be none.
+ */
+static void
+limit_scan(BaNode *node)
+{
+	ExprContext *econtext = node->css.ss.ps.ps_ExprContext;
+	ItemPointerData first;
+	ItemPointerData last;
+
+	if (node->nbounds == 0)
+		return;
+	ItemPointerSet(&first, 0, InvalidOffsetNumber);
+	ItemPointerSet(&last, InvalidBlockNumber, PG_UINT16_MAX);
+	for (int i = 0; i < node->nbounds; i++)
+	{
+		BaNodeBound *bound = &node->bounds[i];
+		bool isnull;
+		Datum value = ExecEvalExprSwitchContext(bound->value, econtext, &isnull);
+		ItemPointer tid = (ItemPointer) DatumGetPointer(value);
+
+		if (isnull)
+		{
+			/* true of no row: any empty range will do */
+			ItemPointerSet(&first, InvalidBlockNumber, PG_UINT16_MAX);
+			ItemPointerSet(&last, 0, InvalidOffsetNumber);
+			break;
+		}
+		if (bound->is_lower ? ItemPointerCompare(tid, &first) > 0
+							: ItemPointerCompare(tid, &last) < 0)
+			ItemPointerCopy(tid, bound->is_lower ? &first : &last);
+	}
+	ba_scan_limit(node->scan, &first, &last);
+}
+
+/*
  * Reads the table, to its end or until the groups have to be emitted.
  */
 static void
@@ -237,6 +292,11 @@ read_table(BaNode *node)
 								   node->css.ss.ps.state->es_snapshot, node->parallel);
 		MemoryContextSwitchTo(old);
 		reset_groups(node);
+	}
+	if (!node->started)
+	{
+		limit_scan(node);
+		node->started = true;
 	}
 	rows = ba_scan_rows(node->scan);
 	while (ba_scan_next(node->scan))
@@ -370,6 +430,7 @@ rescan(CustomScanState *css)
 	ExecClearTuple(css->ss.ss_ScanTupleSlot);
 	node->phase = BA_NODE_READ;
 	node->at_end = false;
+	node->started = false;
 	if (node->program != NULL)
 		ba_expr_rescan(node->program);
 	if (node->scan != NULL)

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
+#include "catalog/pg_operator.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/restrictinfo.h"
@@ -45,6 +47,28 @@ const CustomScanMethods ba_node_scan_methods = {
 	.CustomName = BA_NODE_NAME,
 	.CreateCustomScanState = ba_node_create,
 };
+
+/*
+ * Matches ctid >= value or ctid <= value, for a value without columns: returns the value, or NULL.
+ * split_batches makes such conditions, and people do with what it returns.
+ */
+Expr *
+ba_node_match_tid_bound(Expr *clause, Index relid, bool *is_lower)
+{
+	OpExpr *op = (OpExpr *) clause;
+	Var *var;
+	Node *value;
+
+	if (!IsA(clause, OpExpr) || (op->opno != TIDGreaterEqOperator && op->opno != TIDLessEqOperator))
+		return NULL;
+	var = linitial(op->args);
+	value = lsecond(op->args);
+	if (!IsA(var, Var) || var->varno != relid || var->varlevelsup != 0 ||
+		var->varattno != SelfItemPointerAttributeNumber || !ba_expr_is_supported(value, 0))
+		return NULL;
+	*is_lower = op->opno == TIDGreaterEqOperator;
+	return (Expr *) value;
+}
 
 /*
  * Returns the number of output columns: the first entries of custom_scan_tlist. The rest are the

@@ -17,6 +17,7 @@
 #define PLAN_H
 
 #include "nodes/pathnodes.h"
+#include "nodes/plannodes.h"
 
 /* in plan_path.c */
 extern void ba_plan_init(void);
@@ -24,6 +25,7 @@ extern void ba_plan_init(void);
 /* in plan_query.c */
 extern PathTarget *ba_plan_make_target(PlannerInfo *root, PathTarget *target, Node *having);
 extern bool ba_plan_is_supported(PlannerInfo *root, RelOptInfo *rel, PathTarget *target);
+extern bool ba_plan_has_tid_bound(RelOptInfo *rel);
 extern List *ba_plan_find_leaves(PlannerInfo *root, RelOptInfo *rel);
 extern bool ba_plan_is_supported_leaf(PlannerInfo *root, RelOptInfo *rel, PathTarget *target);
 
@@ -32,5 +34,6 @@ extern void ba_plan_cost(PlannerInfo *root, Path *path, double groups);
 
 /* in plan_jit.c */
 extern void ba_plan_init_jit(void);
+extern Cost ba_plan_cost_without_engine(PlannedStmt *stmt);
 
 #endif

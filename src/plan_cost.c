@@ -25,6 +25,7 @@
 #include "utils/spccache.h"
 
 #include "kernel.h"
+#include "node.h"
 #include "plan.h"
 #include "vector.h"
 
@@ -61,13 +62,36 @@ ba_plan_cost(PlannerInfo *root, Path *path, double groups)
 	double page_cost;
 	double divisor = 1;
 	double left = rel->tuples;
-	Cost row_cost = cpu_tuple_cost * BA_ROW_COST * rel->tuples;
+	double pages = rel->pages;
+	Cost row_cost;
 	Cost work = 0;
 	Size width = BA_RECORD_BYTES;
+	List *bounds = NIL;
+	List *others = NIL;
 	ListCell *cell;
 
 	get_tablespace_page_costs(rel->reltablespace, NULL, &page_cost);
+
+	/* A range of TIDs is what the scan is limited to; the other conditions come after. */
 	foreach (cell, rel->baserestrictinfo)
+	{
+		RestrictInfo *rinfo = lfirst(cell);
+		bool is_lower;
+
+		if (ba_node_match_tid_bound(rinfo->clause, rel->relid, &is_lower) != NULL)
+			bounds = lappend(bounds, rinfo);
+		else
+			others = lappend(others, rinfo);
+	}
+	if (bounds != NIL)
+	{
+		double fraction = clauselist_selectivity(root, bounds, rel->relid, JOIN_INNER, NULL);
+
+		pages = ceil(pages * fraction);
+		left *= fraction;
+	}
+	row_cost = cpu_tuple_cost * BA_ROW_COST * left;
+	foreach (cell, others)
 	{
 		RestrictInfo *rinfo = lfirst(cell);
 		List *clauses = list_make1(rinfo);
@@ -112,7 +136,6 @@ ba_plan_cost(PlannerInfo *root, Path *path, double groups)
 	}
 	path->rows = clamp_row_est(
 		estimate_states(left / divisor, groups, get_hash_memory_limit() / (double) width));
-	path->startup_cost =
-		BA_START_COST * cpu_tuple_cost + page_cost * rel->pages + row_cost / divisor;
+	path->startup_cost = BA_START_COST * cpu_tuple_cost + page_cost * pages + row_cost / divisor;
 	path->total_cost = path->startup_cost + cpu_tuple_cost * path->rows;
 }

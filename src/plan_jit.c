@@ -43,7 +43,7 @@ engine_cost(Plan *plan)
 	switch (nodeTag(plan))
 	{
 		case T_CustomScan:
-			if (((CustomScan *) plan)->methods == &ba_node_scan_methods)
+			if (ba_node_is_batchagg(plan))
 				return plan->total_cost;
 			return engine_cost_of_list(((CustomScan *) plan)->custom_plans);
 		case T_Append:
@@ -57,21 +57,29 @@ engine_cost(Plan *plan)
 	}
 }
 
+/*
+ * Returns what a plan costs apart from its BatchAgg nodes.
+ */
+Cost
+ba_plan_cost_without_engine(PlannedStmt *stmt)
+{
+	return stmt->planTree->total_cost - engine_cost(stmt->planTree) -
+		   engine_cost_of_list(stmt->subplans);
+}
+
 static PlannedStmt *
 plan_without_idle_jit(Query *parse, const char *query_string, int options, ParamListInfo params)
 {
 	PlannedStmt *stmt = previous_hook != NULL
 							? previous_hook(parse, query_string, options, params)
 							: standard_planner(parse, query_string, options, params);
-	Cost ours;
+	Cost rest;
 
 	if (stmt->jitFlags == PGJIT_NONE)
 		return stmt;
-	ours = engine_cost(stmt->planTree) + engine_cost_of_list(stmt->subplans);
-	if (ours > 0)
+	rest = ba_plan_cost_without_engine(stmt);
+	if (rest < stmt->planTree->total_cost)
 	{
-		Cost rest = stmt->planTree->total_cost - ours;
-
 		if (rest <= jit_above_cost)
 			stmt->jitFlags = PGJIT_NONE;
 		if (rest <= jit_inline_above_cost)

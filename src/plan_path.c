@@ -87,7 +87,7 @@ make_partial_path(PlannerInfo *root, RelOptInfo *rel, PathTarget *target, List *
 		{
 			leaf_workers =
 				compute_parallel_worker(leaf, leaf->pages, -1, max_parallel_workers_per_gather);
-			if (!leaf->consider_parallel)
+			if (!leaf->consider_parallel || ba_plan_has_tid_bound(leaf))
 				return NULL;
 
 			/* A small leaf of a large table is still a parallel scan, of one page maybe. */

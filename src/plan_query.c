@@ -25,6 +25,7 @@
 
 #include "group.h"
 #include "kernel.h"
+#include "node.h"
 #include "plan.h"
 #include "vector.h"
 
@@ -118,15 +119,34 @@ static bool
 is_supported_filter(RelOptInfo *rel)
 {
 	ListCell *cell;
+	bool is_lower;
 
 	foreach (cell, rel->baserestrictinfo)
 	{
 		RestrictInfo *rinfo = lfirst(cell);
 
-		if (rinfo->pseudoconstant || !ba_expr_is_supported((Node *) rinfo->clause, rel->relid))
+		if (rinfo->pseudoconstant ||
+			(ba_node_match_tid_bound(rinfo->clause, rel->relid, &is_lower) == NULL &&
+			 !ba_expr_is_supported((Node *) rinfo->clause, rel->relid)))
 			return false;
 	}
 	return true;
+}
+
+/*
+ * Tells whether a range of TIDs is read of a table. Such a scan is not shared between workers.
+ */
+bool
+ba_plan_has_tid_bound(RelOptInfo *rel)
+{
+	ListCell *cell;
+	bool is_lower;
+
+	foreach (cell, rel->baserestrictinfo)
+		if (ba_node_match_tid_bound(lfirst_node(RestrictInfo, cell)->clause, rel->relid,
+									&is_lower) != NULL)
+			return true;
+	return false;
 }
 
 /*

@@ -34,6 +34,7 @@ typedef struct BaScanCounts
 
 /* in scan_page.c */
 extern BaScan *ba_scan_begin(Relation rel, Snapshot snapshot, ParallelTableScanDesc parallel);
+extern void ba_scan_limit(BaScan *scan, ItemPointer first, ItemPointer last);
 extern bool ba_scan_next(BaScan *scan);
 extern void ba_scan_select(BaScan *scan, const bool *keep);
 extern void ba_scan_rescan(BaScan *scan);

@@ -58,9 +58,12 @@ struct BaScan
 	int max_pages;            /* of a vector */
 	bool reading;             /* `ahead` was filled */
 	bool at_end;              /* core has no more pages */
-	BaTuples *tuples;         /* that the rows at hand came from */
-	BaTuples *ahead;          /* that the next rows will come from */
-	int reach;                /* bytes at the head of a tuple that columns were taken from */
+	bool limited;             /* to the TIDs from first to last */
+	ItemPointerData first;
+	ItemPointerData last;
+	BaTuples *tuples; /* that the rows at hand came from */
+	BaTuples *ahead;  /* that the next rows will come from */
+	int reach;        /* bytes at the head of a tuple that columns were taken from */
 
 	/* scan_column.c */
 	uint64 found_stamp; /* rows->stamp before any selection */

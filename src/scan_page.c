@@ -78,11 +78,43 @@ start(BaScan *scan)
 
 	if (scan->parallel != NULL)
 		scan->desc = table_beginscan_parallel(scan->rel, scan->parallel);
+	else if (scan->limited)
+		/* not in step with other scans, which would begin anywhere */
+		scan->desc = table_beginscan_strat(scan->rel, scan->snapshot, 0, NULL, true, false);
 	else
 		scan->desc = table_beginscan(scan->rel, scan->snapshot, 0, NULL);
 	if ((scan->desc->rs_flags & SO_ALLOW_PAGEMODE) == 0)
 		elog(ERROR, "scan does not go page by page");
 	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Limits the scan to the pages of a range of TIDs. Core's scan must be at its start.
+ */
+static void
+limit_pages(BaScan *scan)
+{
+	HeapScanDesc heap = (HeapScanDesc) scan->desc;
+	BlockNumber first = ItemPointerGetBlockNumberNoCheck(&scan->first);
+	BlockNumber last = ItemPointerGetBlockNumberNoCheck(&scan->last);
+
+	if (ItemPointerCompare(&scan->first, &scan->last) > 0 || first >= heap->rs_nblocks)
+		scan->at_end = true;
+	else
+		heap_setscanlimits(scan->desc, first, Min(last, heap->rs_nblocks - 1) - first + 1);
+}
+
+/*
+ * Tells whether a tuple is in the range of TIDs; its page is.
+ */
+static inline bool
+is_within(const BaScan *scan, BlockNumber block, OffsetNumber offset)
+{
+	if (block == ItemPointerGetBlockNumberNoCheck(&scan->first) &&
+		offset < ItemPointerGetOffsetNumberNoCheck(&scan->first))
+		return false;
+	return block != ItemPointerGetBlockNumberNoCheck(&scan->last) ||
+		   offset <= ItemPointerGetOffsetNumberNoCheck(&scan->last);
 }
 
 /*
@@ -123,25 +155,29 @@ add_page(BaScan *scan, BaTuples *tuples)
 		return;
 	}
 
-	IncrBufferRefCount(heap->rs_cbuf);
-	tuples->pages[tuples->npages] = heap->rs_cbuf;
+	/* Core counted one. What tables and indexes return is counted in the same place. */
+	pgstat_count_index_tuples(scan->rel, heap->rs_ntuples - 1);
 	page = BufferGetPage(heap->rs_cbuf);
-	n = heap->rs_ntuples;
-	for (int i = 0; i < n; i++)
+	n = 0;
+	for (int i = 0; i < heap->rs_ntuples; i++)
 	{
 		OffsetNumber offset = heap->rs_vistuples[i];
 
-		tuples->offsets[first + i] = offset;
-		tuples->headers[first + i] =
+		if (scan->limited && !is_within(scan, heap->rs_cblock, offset))
+			continue;
+		tuples->offsets[first + n] = offset;
+		tuples->headers[first + n] =
 			(HeapTupleHeader) PageGetItem(page, PageGetItemId(page, offset));
+		n++;
 	}
+	if (n == 0)
+		return;
+	IncrBufferRefCount(heap->rs_cbuf);
+	tuples->pages[tuples->npages] = heap->rs_cbuf;
 	memset(tuples->page_of + first, tuples->npages, n);
 	tuples->npages++;
 	tuples->n += n;
 	prefetch(scan, tuples, first);
-
-	/* Core counted one. What tables and indexes return is counted in the same place. */
-	pgstat_count_index_tuples(scan->rel, n - 1);
 	scan->counts.rows += n;
 	scan->counts.pages++;
 	if (PageIsAllVisible(page))
@@ -184,6 +220,20 @@ release_rows(BaScan *scan)
 }
 
 /*
+ * Limits the scan to the rows from first to last, both included; none if last is before first. To be
+ * called before the first rows are asked for, and again after each ba_scan_rescan. Not for parallel
+ * scans.
+ */
+void
+ba_scan_limit(BaScan *scan, ItemPointer first, ItemPointer last)
+{
+	Assert(scan->parallel == NULL && !scan->reading);
+	scan->limited = true;
+	scan->first = *first;
+	scan->last = *last;
+}
+
+/*
  * Sets ba_scan_rows() to the next rows; false if there are none.
  */
 bool
@@ -195,6 +245,8 @@ ba_scan_next(BaScan *scan)
 	{
 		if (scan->desc == NULL)
 			start(scan);
+		if (scan->limited)
+			limit_pages(scan);
 		scan->reading = true;
 		read_ahead(scan);
 	}
