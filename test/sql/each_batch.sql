@@ -159,6 +159,10 @@ RESET enable_partitionwise_join;
 -- the plan of a batch, and how many there are
 SELECT regexp_replace(line, '  \(cost.*\)', '') AS line
 FROM explain_batches('SELECT region, count(*) FROM sale GROUP BY region', 300) line;
+SET batchagg.enabled = off;
+SELECT regexp_replace(line, '  \(cost.*\)', '') AS line
+FROM explain_batches('SELECT region, count(*) FROM sale GROUP BY region', 300) line;
+SET batchagg.enabled = on;
 SELECT regexp_replace(line, '  \(cost.*\)', '') AS line
 FROM explain_batches('SELECT region, count(*) FROM parts WHERE id < $1 GROUP BY region', 300, params => ARRAY['500']) line;
 SELECT regexp_replace(line, '  \(cost.*\)', '') AS line

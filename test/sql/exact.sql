@@ -92,6 +92,8 @@ FROM exact_data GROUP BY g;
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
+-- by core's own partial aggregation, which combines these states
+SET batchagg.enabled = off;
 SET max_parallel_workers_per_gather = 2;
 EXPLAIN (COSTS OFF)
 SELECT g, exact_sum(x), exact_avg(x), exact_var_samp(x), exact_stddev_pop(x) FROM exact_data GROUP BY g;

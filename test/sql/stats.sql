@@ -66,6 +66,8 @@ FROM (SELECT stats_agg(x) FILTER (WHERE i % 3 = 0) AS a, stats_agg(x) FILTER (WH
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
+-- by core's own partial aggregation, which combines these states
+SET batchagg.enabled = off;
 SET max_parallel_workers_per_gather = 2;
 EXPLAIN (COSTS OFF) SELECT stats_agg(x) FROM stats_data;
 SELECT stats_agg(x) = (SELECT s FROM whole) AS parallel FROM stats_data;
