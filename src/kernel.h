@@ -84,14 +84,19 @@ extern void ba_kernel_check_acl(const Aggref *aggref);
 extern Cost ba_kernel_cost(const BaKernel *kernel);
 
 /*
- * The serialised form of core's internal states, in CurrentMemoryContext, as core's serialize
- * function of that name gives it: `count` inputs, their sum, and the sum of their squares.
+ * in kernel_serial.c: the serialised form of core's internal states, in CurrentMemoryContext, as
+ * core's serialize function of that name gives it: `count` inputs, their sum, and the sum of their
+ * squares. A numeric's sum is in units of 10^-scale, its squares in units of 10^-(2 * scale), the
+ * lowest word first; scale is the largest of any input, and at_scale inputs had it.
  */
 extern Datum ba_kernel_serialize_int8_avg(int64 count, int128 sum); /* int8_avg_serialize */
 extern Datum ba_kernel_serialize_poly(int64 count, int128 sum,
 									  int128 sum2); /* numeric_poly_serialize */
 extern Datum ba_kernel_serialize_int8_var(int64 count, int128 sum, uint128 sum2_low,
 										  uint64 sum2_high); /* numeric_serialize of int8s */
+extern Datum ba_kernel_serialize_numeric_avg(int64 count, int128 sum, int scale, int64 at_scale);
+extern Datum ba_kernel_serialize_numeric(int64 count, int128 sum, const uint64 sum2[3], int scale,
+										 int64 at_scale);
 
 /* in kernel_transition.c */
 extern bool ba_kernel_is_own_function(Oid transfn);

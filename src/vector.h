@@ -198,10 +198,28 @@ ba_expr_get(BaExpr *expr, BaRows *rows)
 	return expr->latest;
 }
 
-/* in vector_numeric.c: numerics as scaled integers */
+/*
+ * in vector_numeric.c: numerics as scaled integers. A vector in BA_LANE_NUMERIC has a scale of at
+ * most BA_NUMERIC_MAX_SCALE.
+ */
+#define BA_NUMERIC_MAX_SCALE 18
+
+/* A finite numeric: the first digit, base 10000, counts 10000^weight. */
+typedef struct BaNumericDigits
+{
+	bool negative;
+	int scale;
+	int weight;
+	int ndigits;
+	int16 digits[20]; /* room for 192 bits, worked out four digits at a time */
+} BaNumericDigits;
+
+extern const int64 ba_numeric_powers[BA_NUMERIC_MAX_SCALE + 1]; /* 10^i */
 extern bool ba_numeric_decode(Datum numeric, int64 *value, int *scale);
 extern const BaVector *ba_numeric_decode_vector(const BaVector *numerics, int n, BaVector *result);
 extern Datum ba_numeric_encode(int128 value, int scale);
 extern bool ba_numeric_rescale(int64 *value, int from, int to);
+extern void ba_numeric_split(const uint64 magnitude[3], bool negative, int scale,
+							 BaNumericDigits *digits);
 
 #endif
