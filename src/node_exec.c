@@ -20,11 +20,38 @@
 
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "node.h"
+
+/*
+ * Makes an argument NULL where FILTER rejects the row: it must not be evaluated there, for that might
+ * fail. Columns cannot fail and stay as they are.
+ */
+static Expr *
+guard_argument(Expr *arg, Expr *filter)
+{
+	CaseExpr *guarded;
+	CaseWhen *when;
+
+	if (filter == NULL || IsA(arg, Var) || IsA(arg, Const))
+		return arg;
+	when = makeNode(CaseWhen);
+	when->expr = filter;
+	when->result = arg;
+	when->location = -1;
+	guarded = makeNode(CaseExpr);
+	guarded->casetype = exprType((Node *) arg);
+	guarded->casecollid = exprCollation((Node *) arg);
+	guarded->args = list_make1(when);
+	guarded->defresult =
+		(Expr *) makeNullConst(guarded->casetype, exprTypmod((Node *) arg), guarded->casecollid);
+	guarded->location = -1;
+	return (Expr *) guarded;
+}
 
 /*
  * Returns the state that an Aggref uses, made if it is the first of its aggtransno.
@@ -47,8 +74,8 @@ find_agg(BaNode *node, Aggref *aggref)
 	node->has_init |= new->agg->kernel->init != NULL;
 	new->args = palloc(sizeof(BaExpr *) * Max(1, list_length(aggref->args)));
 	foreach (cell, aggref->args)
-		new->args[new->nargs++] =
-			ba_expr_compile(node->program, ((TargetEntry *) lfirst(cell))->expr);
+		new->args[new->nargs++] = ba_expr_compile(
+			node->program, guard_argument(((TargetEntry *) lfirst(cell))->expr, aggref->aggfilter));
 	if (aggref->aggfilter != NULL)
 		new->filter = ba_expr_compile(node->program, aggref->aggfilter);
 	new->skip = palloc(BA_VECTOR_ROWS);
