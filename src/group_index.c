@@ -107,6 +107,20 @@ ba_group_build_slots(BaGroups *groups)
 }
 
 /*
+ * Whether the long key of a row is the one whose copy a record has.
+ */
+static inline bool
+equal_long(const BaGroupKey *key, uint64 theirs, uint64 mine, int row)
+{
+	const BaLongKey *copy = (const BaLongKey *) theirs;
+
+	if (BA_WORD_IS_PACKED(theirs) || BA_WORD_IS_PACKED(mine))
+		return false;
+	return copy->hash == mine && copy->size == key->sizes[row] &&
+		   memcmp(copy->bytes, key->bytes[row], copy->size) == 0;
+}
+
+/*
  * Whether a row has the words of a record.
  */
 static pg_attribute_always_inline bool
@@ -115,10 +129,16 @@ equal_words(const BaGroups *groups, const char *record, int row, int nwords, boo
 	const uint64 *theirs = (const uint64 *) record;
 	uint64 difference = 0;
 
-	if (has_long)
-		return ba_group_equal_long(groups, record, row);
 	for (int w = 0; w < nwords; w++)
-		difference |= theirs[w] ^ groups->words[w * BA_VECTOR_ROWS + row];
+	{
+		uint64 mine = groups->words[w * BA_VECTOR_ROWS + row];
+
+		if (!has_long)
+			difference |= theirs[w] ^ mine;
+		else if (theirs[w] != mine && (groups->long_of_word[w] == NULL ||
+									   !equal_long(groups->long_of_word[w], theirs[w], mine, row)))
+			return false;
+	}
 	return difference == 0;
 }
 
@@ -139,7 +159,7 @@ find_cached(const BaGroups *groups, int n, char **records, int nwords, bool has_
 
 		if (has_long)
 			equal = slot != 0 && SLOT_HAS_TAG(slot, groups->hashes[i]) &&
-					ba_group_equal_long(groups, record, i);
+					equal_words(groups, record, i, nwords, true);
 		else
 			equal = equal_words(groups, record, i, nwords, false) & (slot != 0);
 		records[i] = record;
@@ -252,7 +272,9 @@ ba_group_find_hashed(BaGroups *groups, int n, char **records, char **fresh)
 	int nfresh = 0;
 
 	/* loops with a constant number of words where there are one or two */
-	if (groups->has_long)
+	if (groups->has_long && groups->nwords == 1)
+		nmisses = find_known(groups, n, records, 1, true);
+	else if (groups->has_long)
 		nmisses = find_known(groups, n, records, groups->nwords, true);
 	else if (groups->nwords == 1)
 		nmisses = find_known(groups, n, records, 1, false);

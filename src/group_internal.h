@@ -12,8 +12,8 @@
  * Words are made so that equal words mean equal keys and the other way round, with one
  * exception. A key of varying length is packed into its word where it is short, and
  * then the word's lowest bit is 1. Where it is long, the word of a row is a hash of it with
- * lowest bit 0, and the word of a record a pointer to its copy, a BaLongKey. Only
- * vectors that have long keys pay for telling them apart.
+ * lowest bit 0 and highest bit 1, and the word of a record a pointer to its copy, a BaLongKey,
+ * which has both bits 0. Only vectors that have long keys pay for telling them apart.
  */
 #ifndef GROUP_INTERNAL_H
 #define GROUP_INTERNAL_H
@@ -36,7 +36,10 @@ typedef enum BaKeyKind
 #define BA_NULL_WORD UINT64CONST(0x8000000000000001)
 
 /* Whether a word of a key of varying length holds it all. */
-#define BA_WORD_IS_PACKED(word) (((word) &1) != 0)
+#define BA_WORD_IS_PACKED(word) (((word) % 2) == 1)
+
+/* The word of a row whose key is long and has such a hash: neither packed nor a pointer. */
+#define BA_WORD_OF_HASH(hash) (((hash) & ~UINT64CONST(1)) | (UINT64CONST(1) << 63))
 
 /* The copy of a long key. What stands in `bytes` is what a Datum points to, or goes into. */
 typedef struct BaLongKey
@@ -55,10 +58,10 @@ typedef struct BaGroupKey
 	int null_word; /* the word that has its null bit, or -1: BA_NULL_WORD is in use */
 	uint64 null_bit;
 
-	/* of the vector at hand, where a row may be long */
-	const Datum *sources; /* the rows' values */
-	Datum *encoded;       /* BA_KEY_NUMERIC: room for values that came as integers */
-	BaVector decoded;     /* BA_KEY_NUMERIC: room for values that came as numerics */
+	/* a key of varying length: the bytes of the vector's rows that are long */
+	const char **bytes;
+	uint32 *sizes;
+	BaVector decoded; /* BA_KEY_NUMERIC: room for the integers of numerics */
 } BaGroupKey;
 
 /* Records lie in chunks, which stay in the order in which they were filled. */
@@ -79,10 +82,11 @@ struct BaGroups
 	/* the layout of a record */
 	int nkeys;
 	BaGroupKey *keys;
-	int nlongs; /* keys that may be long */
+	int nlongs; /* keys of varying length */
 	BaGroupKey **longs;
-	int nnulls; /* words of null bits, the first */
-	int nwords; /* with these */
+	BaGroupKey **long_of_word; /* the one that has a word, or NULL */
+	int nnulls;                /* words of null bits, the first */
+	int nwords;                /* with these */
 	Size record_size;
 
 	/* records */
@@ -123,7 +127,6 @@ extern BaLongKey *ba_group_add_long(BaGroups *groups, Size size);
 extern void ba_group_lay_out_keys(BaGroups *groups, const BaType *types);
 extern void ba_group_encode_keys(BaGroups *groups, const BaVector **keys, int n);
 extern uint64 ba_group_hash_record(const BaGroups *groups, const char *record);
-extern bool ba_group_equal_long(const BaGroups *groups, const char *record, int row);
 extern void ba_group_copy_words(BaGroups *groups, char *record, int row);
 
 /* in group_index.c */

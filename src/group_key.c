@@ -1,6 +1,6 @@
 /*
  * group_key.c
- *		Keys of groups as words: making them from vectors, comparing, copying, giving them back.
+ *		Keys of groups as words: making them from vectors, copying, giving them back.
  *
  * Each key of a vector is turned into words in a loop of its own, and mixed into the
  * rows' hashes while it is at hand. Where a key fits into its word (group_internal.h), that is
@@ -147,13 +147,14 @@ ba_group_lay_out_keys(BaGroups *groups, const BaType *types)
 			key->null_bit = UINT64CONST(1) << (nbits % 64);
 			nbits++;
 		}
-		if (key->kind == BA_KEY_TEXT || key->kind == BA_KEY_NAME || key->kind == BA_KEY_NUMERIC)
-			groups->longs[groups->nlongs++] = key;
-		if (key->kind == BA_KEY_NUMERIC)
+		if (key->kind >= BA_KEY_TEXT)
 		{
-			key->encoded = palloc(BA_VECTOR_ROWS * sizeof(Datum));
-			ba_vector_init(&key->decoded, key->type, BA_LANE_NUMERIC);
+			groups->longs[groups->nlongs++] = key;
+			key->bytes = palloc(BA_VECTOR_ROWS * sizeof(char *));
+			key->sizes = palloc(BA_VECTOR_ROWS * sizeof(uint32));
 		}
+		if (key->kind == BA_KEY_NUMERIC)
+			ba_vector_init(&key->decoded, key->type, BA_LANE_NUMERIC);
 	}
 	groups->nnulls = (nbits + 63) / 64;
 	groups->nwords = groups->nnulls;
@@ -162,65 +163,81 @@ ba_group_lay_out_keys(BaGroups *groups, const BaType *types)
 		groups->keys[k].word = groups->nwords;
 		groups->nwords += groups->keys[k].kind == BA_KEY_PAIR ? 2 : 1;
 	}
+	groups->long_of_word = palloc0(groups->nwords * sizeof(BaGroupKey *));
+	for (int l = 0; l < groups->nlongs; l++)
+		groups->long_of_word[groups->longs[l]->word] = groups->longs[l];
 }
 
 /*
- * Packs up to 7 bytes. Little-endian, they are taken out of the one or two aligned words that
- * they lie in: such a word lies within whatever object holds one of its bytes, a page or an
- * allocation, and there is no branch on the length.
+ * The 8 bytes at a place, of which at least the first and all up to `size` can be read, little-endian.
+ * They are taken out of the one or two aligned words that they lie in: such a word lies within
+ * whatever object holds one of its bytes, a page or an allocation. There is no branch on place or
+ * size. What is behind `size` bytes is undefined.
+ */
+static inline uint64
+load_bytes(const char *bytes, uint32 size)
+{
+#ifdef WORDS_BIGENDIAN
+	uint64 word = 0;
+
+	memcpy(&word, bytes, size);
+	return pg_bswap64(word);
+#else
+	uintptr_t start = (uintptr_t) bytes;
+	uint64 low = *(const uint64 *) (start & ~(uintptr_t) 7);
+	uint64 high = *(const uint64 *) ((start + size - 1) & ~(uintptr_t) 7);
+	int shift = 8 * (start & 7);
+
+	return (low >> shift) | ((high << 1) << (63 - shift));
+#endif
+}
+
+/*
+ * Packs up to 7 bytes.
  */
 static inline uint64
 pack_bytes(const char *bytes, uint32 size)
 {
 	uint64 word = 0;
 
-#ifdef WORDS_BIGENDIAN
-	memcpy(&word, bytes, size);
-	word = pg_bswap64(word);
-#else
 	if (size > 0)
-	{
-		uintptr_t start = (uintptr_t) bytes;
-		uint64 low = *(const uint64 *) (start & ~(uintptr_t) 7);
-		uint64 high = *(const uint64 *) ((start + size - 1) & ~(uintptr_t) 7);
-		int shift = 8 * (start & 7);
-
-		/* if both are the same word, what comes from the second is masked out */
-		word = (low >> shift) | ((high << 1) << (63 - shift));
-		word &= (UINT64CONST(1) << (8 * size)) - 1;
-	}
-#endif
+		word = load_bytes(bytes, size) & (~UINT64CONST(0) >> (64 - 8 * size));
 	return (word << 8) | ((size + 1) << 1) | 1;
 }
 
 /*
- * The word of a row whose key is long; at least 8 bytes.
+ * The word of a row whose key is long.
  */
 static uint64
 hash_bytes(const char *bytes, uint32 size)
 {
 	uint64 hash = HASH_SEED ^ size;
-	uint64 word;
+	uint64 word = 0;
 
-	for (uint32 i = 0; i + sizeof(word) < size; i += sizeof(word))
+	if (size < sizeof(word))
+		memcpy(&word, bytes, size); /* a numeric that is infinite or NaN */
+	else
 	{
-		memcpy(&word, bytes + i, sizeof(word));
-		hash = mix(hash, word);
+		for (uint32 i = 0; i + sizeof(word) < size; i += sizeof(word))
+		{
+			memcpy(&word, bytes + i, sizeof(word));
+			hash = mix(hash, word);
+		}
+		memcpy(&word, bytes + size - sizeof(word), sizeof(word));
 	}
-	memcpy(&word, bytes + size - sizeof(word), sizeof(word));
-	return mix(hash, word) & ~UINT64CONST(1);
+	return BA_WORD_OF_HASH(mix(hash, word));
 }
 
 /*
- * The word of some bytes, packed or hashed.
+ * Makes the word of a row whose key is long, and notes where it is.
  */
-static inline uint64
-encode_bytes(const char *bytes, uint32 size, bool *has_long)
+static inline void
+encode_long(BaGroups *groups, BaGroupKey *key, int row, const char *bytes, uint32 size)
 {
-	if (size <= PACKED_TEXT)
-		return pack_bytes(bytes, size);
-	*has_long = true;
-	return hash_bytes(bytes, size);
+	key->bytes[row] = bytes;
+	key->sizes[row] = size;
+	groups->words[key->word * BA_VECTOR_ROWS + row] = hash_bytes(bytes, size);
+	groups->has_long = true;
 }
 
 /*
@@ -242,43 +259,60 @@ get_varlena(Datum datum, uint32 *size)
 	return VARDATA_4B(varlena);
 }
 
-static bool
-encode_text(const BaVector *vector, int n, uint64 *words)
+static void
+encode_text(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n)
 {
-	bool has_long = false;
+	uint64 *words = groups->words + key->word * BA_VECTOR_ROWS;
 
 	for (int i = 0; i < n; i++)
 	{
-		if (vector->nulls != NULL && vector->nulls[i])
-			words[i] = BA_NULL_WORD;
-		else
-		{
-			uint32 size;
-			const char *bytes = get_varlena(vector->datums[i], &size);
+		const char *varlena = DatumGetPointer(vector->datums[i]);
+		const char *bytes;
+		uint32 size;
 
-			words[i] = encode_bytes(bytes, size, &has_long);
+		if (vector->nulls != NULL && vector->nulls[i])
+		{
+			words[i] = BA_NULL_WORD;
+			continue;
 		}
+#ifndef WORDS_BIGENDIAN
+		/* with its header it is as it is packed */
+		if (VARATT_IS_1B(varlena) && VARSIZE_1B(varlena) <= PACKED_TEXT + VARHDRSZ_SHORT)
+		{
+			size = VARSIZE_1B(varlena);
+			words[i] = load_bytes(varlena, size) & (~UINT64CONST(0) >> (64 - 8 * size));
+			continue;
+		}
+#endif
+		bytes = get_varlena(vector->datums[i], &size);
+		if (size <= PACKED_TEXT)
+			words[i] = pack_bytes(bytes, size);
+		else
+			encode_long(groups, key, i, bytes, size);
 	}
-	return has_long;
 }
 
-static bool
-encode_names(const BaVector *vector, int n, uint64 *words)
+static void
+encode_names(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n)
 {
-	bool has_long = false;
+	uint64 *words = groups->words + key->word * BA_VECTOR_ROWS;
 
 	for (int i = 0; i < n; i++)
 	{
-		if (vector->nulls != NULL && vector->nulls[i])
-			words[i] = BA_NULL_WORD;
-		else
-		{
-			const char *name = NameStr(*DatumGetName(vector->datums[i]));
+		const char *name = DatumGetCString(vector->datums[i]);
+		uint32 size;
 
-			words[i] = encode_bytes(name, strlen(name), &has_long);
+		if (vector->nulls != NULL && vector->nulls[i])
+		{
+			words[i] = BA_NULL_WORD;
+			continue;
 		}
+		size = strlen(name);
+		if (size <= PACKED_TEXT)
+			words[i] = pack_bytes(name, size);
+		else
+			encode_long(groups, key, i, name, size);
 	}
-	return has_long;
 }
 
 /*
@@ -287,29 +321,28 @@ encode_names(const BaVector *vector, int n, uint64 *words)
 static inline bool
 pack_numeric(int64 value, int scale, uint64 *word)
 {
-	if (scale >= PACKED_SCALE || value <= -PACKED_VALUE || value >= PACKED_VALUE)
-		return false;
 	*word = ((uint64) value << 6) | (scale << 1) | 1;
-	return true;
+	return scale < PACKED_SCALE && value > -PACKED_VALUE && value < PACKED_VALUE;
 }
 
 /*
  * Both integers with a scale and numerics: the same numeric gets the same word from either.
  */
-static bool
-encode_numerics(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n, uint64 *words)
+static void
+encode_numerics(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n)
 {
-	bool has_long = false;
+	uint64 *words = groups->words + key->word * BA_VECTOR_ROWS;
 	const BaVector *decoded = vector;
 
 	if (vector->lane == BA_LANE_DATUM)
 		decoded = ba_numeric_decode_vector(vector, n, &key->decoded);
-	key->sources = vector->lane == BA_LANE_DATUM ? vector->datums : key->encoded;
-
 	for (int i = 0; i < n; i++)
 	{
 		int64 value;
 		int scale;
+		Datum datum;
+		const char *bytes;
+		uint32 size;
 
 		if (vector->nulls != NULL && vector->nulls[i])
 		{
@@ -329,26 +362,14 @@ encode_numerics(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n
 		{
 			MemoryContext old = MemoryContextSwitchTo(groups->scratch);
 
-			key->encoded[i] = ba_numeric_encode(vector->ints[i], vector->scale);
+			datum = ba_numeric_encode(vector->ints[i], vector->scale);
 			MemoryContextSwitchTo(old);
 		}
-		{
-			uint32 size;
-			const char *bytes = get_varlena(key->sources[i], &size);
-			uint64 padded = 0;
-
-			/* a special value has 2 bytes only */
-			if (size < sizeof(padded))
-			{
-				memcpy(&padded, bytes, size);
-				words[i] = mix(HASH_SEED ^ size, padded) & ~UINT64CONST(1);
-			}
-			else
-				words[i] = hash_bytes(bytes, size);
-		}
-		has_long = true;
+		else
+			datum = vector->datums[i];
+		bytes = get_varlena(datum, &size);
+		encode_long(groups, key, i, bytes, size);
 	}
-	return has_long;
 }
 
 /*
@@ -409,15 +430,13 @@ ba_group_encode_keys(BaGroups *groups, const BaVector **keys, int n)
 				}
 				break;
 			case BA_KEY_TEXT:
-				key->sources = vector->datums;
-				groups->has_long |= encode_text(vector, n, words);
+				encode_text(groups, key, vector, n);
 				break;
 			case BA_KEY_NAME:
-				key->sources = vector->datums;
-				groups->has_long |= encode_names(vector, n, words);
+				encode_names(groups, key, vector, n);
 				break;
 			case BA_KEY_NUMERIC:
-				groups->has_long |= encode_numerics(groups, key, vector, n, words);
+				encode_numerics(groups, key, vector, n);
 				break;
 		}
 
@@ -478,64 +497,6 @@ ba_group_hash_record(const BaGroups *groups, const char *record)
 }
 
 /*
- * The bytes of a row's long key.
- */
-static const char *
-get_source(const BaGroupKey *key, int row, uint32 *size)
-{
-	if (key->kind == BA_KEY_NAME)
-	{
-		const char *name = NameStr(*DatumGetName(key->sources[row]));
-
-		*size = strlen(name);
-		return name;
-	}
-	return get_varlena(key->sources[row], size);
-}
-
-/*
- * Whether a row of a vector that has long keys belongs to a record.
- */
-bool
-ba_group_equal_long(const BaGroups *groups, const char *record, int row)
-{
-	const uint64 *words = (const uint64 *) record;
-	int next = 0;
-
-	for (int l = 0; l <= groups->nlongs; l++)
-	{
-		const BaGroupKey *key = l < groups->nlongs ? groups->longs[l] : NULL;
-		int end = key != NULL ? key->word : groups->nwords;
-		uint64 word;
-		const BaLongKey *copy;
-		const char *bytes;
-		uint32 size;
-
-		for (; next < end; next++)
-			if (words[next] != groups->words[next * BA_VECTOR_ROWS + row])
-				return false;
-		if (key == NULL)
-			break;
-
-		next++;
-		word = groups->words[key->word * BA_VECTOR_ROWS + row];
-		if (BA_WORD_IS_PACKED(word) || BA_WORD_IS_PACKED(words[key->word]))
-		{
-			if (word != words[key->word])
-				return false;
-			continue;
-		}
-		copy = (const BaLongKey *) words[key->word];
-		if (copy->hash != word)
-			return false;
-		bytes = get_source(key, row, &size);
-		if (copy->size != size || memcmp(copy->bytes, bytes, size) != 0)
-			return false;
-	}
-	return true;
-}
-
-/*
  * Fills in the words of a new record from a row, copying what is long.
  */
 void
@@ -551,13 +512,11 @@ ba_group_copy_words(BaGroups *groups, char *record, int row)
 	for (int l = 0; l < groups->nlongs; l++)
 	{
 		const BaGroupKey *key = groups->longs[l];
-		uint32 size;
-		const char *bytes;
+		uint32 size = key->sizes[row];
 		BaLongKey *copy;
 
 		if (BA_WORD_IS_PACKED(words[key->word]))
 			continue;
-		bytes = get_source(key, row, &size);
 		copy = ba_group_add_long(groups, key->kind == BA_KEY_NAME ? NAMEDATALEN : size);
 		copy->hash = words[key->word];
 		copy->size = size;
@@ -565,7 +524,7 @@ ba_group_copy_words(BaGroups *groups, char *record, int row)
 			memset(copy->bytes, 0, NAMEDATALEN);
 		else
 			SET_VARSIZE(copy->head, VARHDRSZ + size);
-		memcpy(copy->bytes, bytes, size);
+		memcpy(copy->bytes, key->bytes[row], size);
 		words[key->word] = (uint64) copy;
 	}
 }
