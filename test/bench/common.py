@@ -172,7 +172,9 @@ def prepare(tables):
     # in every session from now on
     psql(f"ALTER DATABASE {DB} SET session_preload_libraries = 'batchagg'")
     for name in tables:
-        if psql(f"SELECT to_regclass('{name}') IS NULL").strip() == "t":
+        # a crash empties unlogged tables
+        if psql(f"SELECT coalesce(pg_relation_size(to_regclass('{name}')), 0)").strip() == "0":
+            psql(f"DROP TABLE IF EXISTS {name}")
             make_table(name)
     names = "unnest(ARRAY%s) AS name" % list(tables)
     pages, buffers = map(int, psql(f"""
