@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "compat.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
@@ -49,12 +50,18 @@ fill(BaVector *vector, Datum value, bool isnull)
 }
 
 /*
- * A column of the table.
+ * A column of the table. Numerics are decoded here if they can be, once for whatever uses them.
  */
 const BaVector *
 ba_leaf_eval_var(BaExpr *expr, BaRows *rows)
 {
-	return rows->ops->load_column(rows, ((Var *) expr->source)->varattno);
+	const BaVector *column = rows->ops->load_column(rows, ((Var *) expr->source)->varattno);
+	const BaVector *decoded = NULL;
+
+	if (column->type.oid == NUMERICOID)
+		decoded = ba_numeric_decode_vector(column, rows->n,
+										   ba_expr_begin_result(expr, BA_LANE_NUMERIC));
+	return decoded != NULL ? decoded : column;
 }
 
 /*
