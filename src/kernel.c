@@ -99,6 +99,11 @@ static const KernelEntry entries[] = {
 	PLAIN(F_FLOAT4LARGER, FLOAT4OID, ba_kernel_max_float),
 	PLAIN(F_FLOAT8LARGER, FLOAT8OID, ba_kernel_max_float),
 
+	PLAIN(F_TEXT_SMALLER, TEXTOID, ba_kernel_min_text),
+	PLAIN(F_TEXT_LARGER, TEXTOID, ba_kernel_max_text),
+	PLAIN(F_BPCHAR_SMALLER, BPCHAROID, ba_kernel_min_text),
+	PLAIN(F_BPCHAR_LARGER, BPCHAROID, ba_kernel_max_text),
+
 	PLAIN(F_BOOLAND_STATEFUNC, BOOLOID, ba_kernel_bool_and),
 	PLAIN(F_BOOLOR_STATEFUNC, BOOLOID, ba_kernel_bool_or),
 };
