@@ -128,6 +128,7 @@ extern int ba_node_count_columns(const CustomScan *cscan);
 
 /* in node_exec.c */
 extern Node *ba_node_create(CustomScan *cscan);
+extern Size ba_node_memory_limit(void);
 extern void ba_node_collect_counts(BaNode *node);
 
 /* in node_parallel.c: the callbacks of core's parallel execution */

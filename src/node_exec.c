@@ -168,7 +168,7 @@ begin(CustomScanState *css, EState *estate, int eflags)
 		return;
 	old = MemoryContextSwitchTo(node->memory);
 	compile(node);
-	node->memory_limit = get_hash_memory_limit();
+	node->memory_limit = ba_node_memory_limit();
 	MemoryContextSwitchTo(old);
 }
 
@@ -260,6 +260,16 @@ add_rows(BaNode *node, BaRows *rows)
 		else
 			agg->agg->kernel->add_all(agg->agg, node->record + agg->agg->offset, &input);
 	}
+}
+
+/*
+ * Returns how much memory groups may take before they are emitted: of hash_mem the last quarter is
+ * kept for what the next vector may add, as the index of groups grows by doubling.
+ */
+Size
+ba_node_memory_limit(void)
+{
+	return get_hash_memory_limit() / 4 * 3;
 }
 
 static Size

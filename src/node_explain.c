@@ -41,10 +41,7 @@ explain_plan(CustomScanState *css, List *ancestors, ExplainState *es)
 	if (keys != NIL)
 		ExplainPropertyList("Group Key", keys, es);
 	if (conjuncts != NIL)
-		ExplainPropertyText("Filter",
-							deparse(make_ands_explicit(conjuncts), context,
-									IsA(css->ss.ps.plan, SubqueryScan) || prefix),
-							es);
+		ExplainPropertyText("Filter", deparse(make_ands_explicit(conjuncts), context, prefix), es);
 }
 
 static void

@@ -18,7 +18,6 @@
 
 #include <math.h>
 
-#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -135,7 +134,7 @@ ba_plan_cost(PlannerInfo *root, Path *path, double groups)
 			divisor += 1.0 - 0.3 * path->parallel_workers;
 	}
 	path->rows = clamp_row_est(
-		estimate_states(left / divisor, groups, get_hash_memory_limit() / (double) width));
+		estimate_states(left / divisor, groups, ba_node_memory_limit() / (double) width));
 	path->startup_cost = BA_START_COST * cpu_tuple_cost + page_cost * pages + row_cost / divisor;
 	path->total_cost = path->startup_cost + cpu_tuple_cost * path->rows;
 }
