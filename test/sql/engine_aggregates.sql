@@ -5,13 +5,16 @@ SET datestyle = 'ISO';
 SET lc_monetary = 'C';
 SET max_parallel_workers_per_gather = 0;
 
--- the rows of a query as sorted text, or its error
+-- a query that gives the rows of another as sorted text
+CREATE FUNCTION as_text(query text) RETURNS text LANGUAGE sql
+	RETURN format('SELECT string_agg(q::text, E''\n'' ORDER BY q::text COLLATE "C") FROM (%s) AS q', query);
+
+-- that text, or the error
 CREATE FUNCTION answer(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
 BEGIN
-	EXECUTE format('SELECT string_agg(q::text, E''\n'' ORDER BY q::text COLLATE "C") FROM (%s) AS q', query)
-		INTO result;
+	EXECUTE as_text(query) INTO result;
 	RETURN result;
 EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE || ' ' || SQLERRM;
@@ -26,7 +29,7 @@ DECLARE
 	theirs text;
 BEGIN
 	PERFORM set_config('batchagg.debug_force_engine', 'on', false);
-	FOR line IN EXECUTE 'EXPLAIN ' || query LOOP
+	FOR line IN EXECUTE 'EXPLAIN ' || as_text(query) LOOP
 		plan := plan || line;
 	END LOOP;
 	ours := answer(query);
@@ -154,3 +157,70 @@ END $$;
 CALL try_orders();
 SELECT outcome, count(*) FROM outcomes GROUP BY outcome;
 SELECT query, outcome FROM outcomes WHERE outcome <> 'same' ORDER BY query LIMIT 10;
+DROP TABLE outcomes;
+
+-- several in one query: they share states, or columns only
+CREATE TABLE outcomes AS
+SELECT name, shape, compare(format(shape, $q$
+	avg(i), stddev(i), sum(i), var_pop(i), sum(i) FILTER (WHERE o), sum(i) FILTER (WHERE NOT o),
+	avg(b), sum(b), stddev(b), sum(s), avg(s), sum(r), avg(r), variance(r), avg(f), stddev_pop(f), sum(f),
+	min(f), max(f), min(r), max(r), min(d), max(d), count(*), count(o), count(i) FILTER (WHERE o), bool_or(o),
+	exact_sum(f), exact_avg(f), exact_sum(r), stats_agg(f), stats_agg(f, r), corr(f, r), covar_samp(f, r)$q$, name)) AS outcome
+FROM tables, (VALUES ('SELECT %s FROM %s'), ('SELECT g, o, %s FROM %s GROUP BY g, o'),
+			  ('SELECT i %% 500, %s FROM %s GROUP BY 1'), ('SELECT %s FROM %s HAVING sum(i) IS NULL')) AS v (shape);
+SELECT name, shape, outcome FROM outcomes WHERE outcome <> 'same' ORDER BY name, shape;
+DROP TABLE outcomes;
+
+-- the argument is not evaluated where FILTER rejects the row
+SELECT compare($$SELECT sum(100 / (g % 3)) FILTER (WHERE g % 3 <> 0), count(1 / g) FILTER (WHERE g > 0),
+	corr(f / (g % 2), i) FILTER (WHERE g % 2 = 1) FROM mixed$$);
+SELECT compare('SELECT sum(100 / (g % 3)) FILTER (WHERE i > 0) FROM mixed');
+
+-- sums have their own types
+SET batchagg.debug_force_engine = on;
+SELECT pg_typeof(sum(s)) AS s, pg_typeof(sum(i)) AS i, pg_typeof(sum(b)) AS b, pg_typeof(sum(r)) AS r,
+	pg_typeof(sum(f)) AS f, pg_typeof(sum(m)) AS m, pg_typeof(avg(r)) AS avg_r, pg_typeof(min(r)) AS min_r FROM mixed;
+SELECT sum(r) = (SELECT sum(r) FROM (SELECT r FROM single OFFSET 0) AS x) AS real_sum FROM single;
+RESET batchagg.debug_force_engine;
+
+-- what goes to core
+CREATE AGGREGATE sum_from_100(int) (SFUNC = int4_sum, STYPE = bigint, INITCOND = 100, COMBINEFUNC = int8pl, PARALLEL = SAFE);
+CREATE AGGREGATE same_as_sum(int) (SFUNC = int4_sum, STYPE = bigint, COMBINEFUNC = int8pl, PARALLEL = SAFE);
+SELECT call, compare(format('SELECT %s FROM mixed', call))
+FROM (VALUES ('sum_from_100(i)'), ('same_as_sum(i)'), ('count(DISTINCT g)'), ('sum(DISTINCT i)'), ('sum(i ORDER BY b)'),
+	('array_agg(i ORDER BY i)'), ($$string_agg(i::text, ',' ORDER BY i)$$),
+	('percentile_disc(0.5) WITHIN GROUP (ORDER BY i)'), ('mode() WITHIN GROUP (ORDER BY g)'),
+	('rank(3) WITHIN GROUP (ORDER BY g)'), ('count(*), sum_from_100(i)')) AS v (call);
+
+-- permission to run an aggregate, and its transition function by its owner
+CREATE ROLE engine_reader;
+GRANT SELECT ON mixed TO engine_reader;
+GRANT USAGE ON SCHEMA batchagg, public TO engine_reader;
+REVOKE EXECUTE ON FUNCTION pg_catalog.sum(int) FROM PUBLIC;
+SET batchagg.debug_force_engine = on;
+SET ROLE engine_reader;
+SELECT count(*) FROM mixed;
+SELECT sum(i) FROM mixed;
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION pg_catalog.sum(int) TO PUBLIC;
+RESET batchagg.debug_force_engine;
+DROP OWNED BY engine_reader;
+DROP ROLE engine_reader;
+
+-- in parallel: whatever does not depend on the order of rows
+SET max_parallel_workers_per_gather = 2;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET parallel_leader_participation = off;
+CREATE TABLE outcomes AS
+SELECT query, compare(query) AS outcome FROM (
+	SELECT format(shape, string_agg(call, ', '), name) AS query
+	FROM calls, tables, (VALUES ('SELECT %s FROM %s'), ('SELECT g, %s FROM %s GROUP BY g')) AS v (shape)
+	WHERE call !~ '^(sum|avg|var.*|stddev.*)\([rf]\)|^(corr|covar_pop|regr_slope)'
+	GROUP BY shape, name) AS q;
+SELECT count(*) FROM outcomes;
+SELECT query, outcome FROM outcomes WHERE outcome <> 'same' ORDER BY query;
+SET batchagg.debug_force_engine = on;
+EXPLAIN (COSTS OFF) SELECT g, sum(b), avg(i), stddev(s), exact_sum(f) FROM mixed GROUP BY g;
+RESET batchagg.debug_force_engine;
