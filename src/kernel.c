@@ -77,6 +77,11 @@ static const KernelEntry entries[] = {
 	STARTED(F_FLOAT4_ACCUM, FLOAT8ARRAYOID, "{0,0,0}", ba_kernel_var_float),
 	STARTED(F_FLOAT8_ACCUM, FLOAT8ARRAYOID, "{0,0,0}", ba_kernel_var_float),
 
+	SERIALISED(F_NUMERIC_AVG_ACCUM, F_NUMERIC_AVG_SERIALIZE, ba_kernel_sum_numeric),
+	SERIALISED(F_NUMERIC_ACCUM, F_NUMERIC_SERIALIZE, ba_kernel_var_numeric),
+	PLAIN(F_NUMERIC_SMALLER, NUMERICOID, ba_kernel_min_numeric),
+	PLAIN(F_NUMERIC_LARGER, NUMERICOID, ba_kernel_max_numeric),
+
 	PLAIN(F_INT2SMALLER, INT2OID, ba_kernel_min_int),
 	PLAIN(F_INT4SMALLER, INT4OID, ba_kernel_min_int),
 	PLAIN(F_INT8SMALLER, INT8OID, ba_kernel_min_int),
