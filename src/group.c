@@ -48,10 +48,10 @@ ba_group_create(int nkeys, const BaType *keys, int state_size, MemoryContext mem
 	groups->scratch = AllocSetContextCreate(mine, "batchagg key scratch", ALLOCSET_SMALL_SIZES);
 	groups->nkeys = nkeys;
 	ba_group_lay_out_keys(groups, keys);
-	groups->record_size = groups->nwords * sizeof(uint64) + state_size;
+	groups->record_size = ba_group_words_size(groups) + state_size;
 	groups->single_int = nkeys == 1 && groups->keys[0].kind == BA_KEY_INT;
-	groups->blank = palloc0(groups->nwords * sizeof(uint64));
-	groups->words = palloc(groups->nwords * BA_VECTOR_ROWS * sizeof(uint64));
+	groups->blank = palloc0(groups->record_size);
+	groups->words = palloc0(ba_group_words_size(groups) * BA_VECTOR_ROWS);
 	groups->hashes = palloc(BA_VECTOR_ROWS * sizeof(uint64));
 	groups->misses = palloc(BA_VECTOR_ROWS * sizeof(int));
 	MemoryContextSwitchTo(old);
@@ -86,7 +86,7 @@ ba_group_find(BaGroups *groups, const BaVector **keys, int n, char **records, ch
 int
 ba_group_state_offset(const BaGroups *groups)
 {
-	return groups->nwords * sizeof(uint64);
+	return ba_group_words_size(groups);
 }
 
 uint64
@@ -162,7 +162,7 @@ open_chunk(BaGroups *groups)
 char *
 ba_group_add_record(BaGroups *groups)
 {
-	Size words = groups->nwords * sizeof(uint64);
+	Size words = ba_group_words_size(groups);
 	char *record;
 
 	if (groups->last == NULL || groups->last->used == groups->last->capacity)

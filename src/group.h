@@ -4,11 +4,11 @@
  *
  * A group is a record: its keys, then the states of the aggregates, next to each
  * other so that a row touches one or two cache lines. Records lie in chunks that
- * never move. Keys are compared byte by byte: two keys that differ in their
- * bytes make two groups even where their type calls them equal (0.0 and -0.0, 1.0 and 1.00). That
- * is harmless, as Finalize Aggregate above merges groups by the type's own rule,
- * and takes its representative from the first: groups are emitted in the order they
- * were first seen, as core would have seen them.
+ * never move. Two keys are one group if core's equality says so, and the group has the
+ * key of its first row, as with core. There are exceptions where looking equal up would cost
+ * too much (bpchar with and without trailing blanks, numerics of more than 17 digits that differ in
+ * trailing zeros): these make two groups, which Finalize Aggregate above merges. Groups are
+ * emitted in the order in which they were first seen.
  *
  * Memory: when ba_group_memory exceeds the caller's budget, the caller emits all
  * groups and calls ba_group_reset; one vector can add BA_VECTOR_ROWS groups at

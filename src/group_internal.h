@@ -7,10 +7,12 @@
  *		null words		a bit for each key whose own word has no value to spare for NULL (8-byte
  *						integers, float8, what takes two words); there are none without such keys
  *		key words		one for each key, two for what is 16 bytes long
+ *		shown words		the key as the group's first row has it, for types in which equal keys may
+ *						look different: 0.0 and -0.0, 1.0 and 1.00, a month and 30 days
  *		states			zeroed when the record is made
  *
- * Words are made so that equal words mean equal keys and the other way round, with one
- * exception. A key of varying length is packed into its word where it is short, and
+ * Null and key words are made so that equal words mean equal keys and the other way round,
+ * with one exception. A key of varying length is packed into its word where it is short, and
  * then the word's lowest bit is 1. Where it is long, the word of a row is a hash of it with
  * lowest bit 0 and highest bit 1, and the word of a record a pointer to its copy, a BaLongKey,
  * which has both bits 0. Only vectors that have long keys pay for telling them apart.
@@ -23,9 +25,11 @@
 /* What a key is, as far as its words go. */
 typedef enum BaKeyKind
 {
-	BA_KEY_INT,     /* the value */
-	BA_KEY_FLOAT,   /* the bits of the double */
-	BA_KEY_PAIR,    /* the 16 bytes of a uuid or interval */
+	BA_KEY_INT,      /* the value */
+	BA_KEY_FLOAT,    /* the bits of the double, one zero and one NaN */
+	BA_KEY_UUID,     /* the bytes */
+	BA_KEY_INTERVAL, /* microseconds in 128 bits, as core compares them */
+	/* keys of varying length */
 	BA_KEY_TEXT,    /* a varlena as far as its bytes go */
 	BA_KEY_NAME,    /* the bytes before the first zero */
 	BA_KEY_NUMERIC, /* value and scale, long where they do not fit */
@@ -55,13 +59,18 @@ typedef struct BaGroupKey
 	BaType type;
 	BaKeyKind kind;
 	int word;      /* its first word in a record */
+	int nwords;    /* how many, there and as shown */
+	int shown;     /* its first shown word, or -1: its words are shown */
 	int null_word; /* the word that has its null bit, or -1: BA_NULL_WORD is in use */
 	uint64 null_bit;
 
 	/* a key of varying length: the bytes of the vector's rows that are long */
 	const char **bytes;
 	uint32 *sizes;
-	BaVector decoded; /* BA_KEY_NUMERIC: room for the integers of numerics */
+
+	/* BA_KEY_NUMERIC */
+	BaVector decoded; /* room for the integers of numerics */
+	int scale;        /* of the first row; its words have this scale where they can. -1 before */
 } BaGroupKey;
 
 /* Records lie in chunks, which stay in the order in which they were filled. */
@@ -86,7 +95,8 @@ struct BaGroups
 	BaGroupKey **longs;
 	BaGroupKey **long_of_word; /* the one that has a word, or NULL */
 	int nnulls;                /* words of null bits, the first */
-	int nwords;                /* with these */
+	int nwords;                /* with these, to be compared */
+	int nshown;                /* shown words, behind them */
 	Size record_size;
 
 	/* records */
@@ -118,6 +128,13 @@ struct BaGroups
 	bool has_long;  /* some word is a hash */
 	int *misses;
 };
+
+/* Bytes of a record before its states. */
+static inline Size
+ba_group_words_size(const BaGroups *groups)
+{
+	return (groups->nwords + groups->nshown) * sizeof(uint64);
+}
 
 /* in group.c */
 extern char *ba_group_add_record(BaGroups *groups);

@@ -9,8 +9,9 @@
  * A text of up to 7 bytes is packed as the 1-byte varlena header that little-endian
  * machines have, followed by its bytes from the lowest up: there the word of a record is
  * a varlena, and is handed out as it is. A numeric is packed as value, 5 bits of
- * scale and the bit that says packed. Both vectors of scaled integers and vectors of
- * numerics come to the same words, so it does not matter which of them a row is in.
+ * scale and the bit that says packed, and before that is brought to the scale of the first row
+ * seen, or has its trailing zeros removed where it cannot be. Both vectors of scaled integers and
+ * vectors of numerics come to the same words, so it does not matter which of them a row is in.
  *
  * Hashing is multiplying to 128 bits and folding the halves together, which brings every bit of a
  * word into the high bits that choose a slot.
@@ -21,9 +22,13 @@
 #include "port/pg_bswap.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "group_internal.h"
+
+/* The word of every NaN. */
+#define NAN_WORD UINT64CONST(0x7FF8000000000000)
 
 #define HASH_SEED UINT64CONST(0x9FB21C651E98DF25)
 #define HASH_FACTOR UINT64CONST(0xD6E8FEB86659FD93)
@@ -95,10 +100,12 @@ get_kind(const BaType *type)
 		return BA_KEY_NUMERIC;
 	if (type->oid == NAMEOID)
 		return BA_KEY_NAME;
+	if (type->oid == UUIDOID)
+		return BA_KEY_UUID;
+	if (type->oid == INTERVALOID)
+		return BA_KEY_INTERVAL;
 	if (type->byval)
 		return BA_KEY_INT;
-	if (type->len == 2 * sizeof(uint64))
-		return BA_KEY_PAIR;
 	if (type->len == -1)
 		return BA_KEY_TEXT;
 	elog(ERROR, "type %u is not supported as a key", type->oid);
@@ -117,7 +124,8 @@ needs_null_bit(const BaGroupKey *key)
 				   key->type.oid != TIMESTAMPOID && key->type.oid != TIMESTAMPTZOID;
 		case BA_KEY_FLOAT:
 			return key->type.oid != FLOAT4OID;
-		case BA_KEY_PAIR:
+		case BA_KEY_UUID:
+		case BA_KEY_INTERVAL:
 			return true;
 		default:
 			return false;
@@ -154,14 +162,32 @@ ba_group_lay_out_keys(BaGroups *groups, const BaType *types)
 			key->sizes = palloc(BA_VECTOR_ROWS * sizeof(uint32));
 		}
 		if (key->kind == BA_KEY_NUMERIC)
+		{
 			ba_vector_init(&key->decoded, key->type, BA_LANE_NUMERIC);
+			key->scale = -1;
+		}
 	}
 	groups->nnulls = (nbits + 63) / 64;
 	groups->nwords = groups->nnulls;
 	for (int k = 0; k < groups->nkeys; k++)
 	{
-		groups->keys[k].word = groups->nwords;
-		groups->nwords += groups->keys[k].kind == BA_KEY_PAIR ? 2 : 1;
+		BaGroupKey *key = &groups->keys[k];
+
+		key->nwords = key->kind == BA_KEY_UUID || key->kind == BA_KEY_INTERVAL ? 2 : 1;
+		key->word = groups->nwords;
+		groups->nwords += key->nwords;
+	}
+	for (int k = 0; k < groups->nkeys; k++)
+	{
+		BaGroupKey *key = &groups->keys[k];
+
+		key->shown = -1;
+		if (key->kind == BA_KEY_FLOAT || key->kind == BA_KEY_INTERVAL ||
+			key->kind == BA_KEY_NUMERIC)
+		{
+			key->shown = groups->nwords + groups->nshown;
+			groups->nshown += key->nwords;
+		}
 	}
 	groups->long_of_word = palloc0(groups->nwords * sizeof(BaGroupKey *));
 	for (int l = 0; l < groups->nlongs; l++)
@@ -169,10 +195,10 @@ ba_group_lay_out_keys(BaGroups *groups, const BaType *types)
 }
 
 /*
- * The 8 bytes at a place, of which at least the first and all up to `size` can be read, little-endian.
- * They are taken out of the one or two aligned words that they lie in: such a word lies within
- * whatever object holds one of its bytes, a page or an allocation. There is no branch on place or
- * size. What is behind `size` bytes is undefined.
+ * The 8 bytes at a place, of which `size`, at least one, are there to be read, little-endian.
+ * They are taken out of the one or two aligned words that they lie in: such a word lies
+ * within whatever object holds one of its bytes, a page or an allocation. There is no branch on
+ * place or size. What is behind `size` bytes is undefined.
  */
 static inline uint64
 load_bytes(const char *bytes, uint32 size)
@@ -259,10 +285,98 @@ get_varlena(Datum datum, uint32 *size)
 	return VARDATA_4B(varlena);
 }
 
+/*
+ * The words of a vector for a word of a record.
+ */
+static inline uint64 *
+get_words(BaGroups *groups, int word)
+{
+	return groups->words + word * BA_VECTOR_ROWS;
+}
+
+static void
+encode_ints(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n)
+{
+	uint64 *words = get_words(groups, key->word);
+	uint64 null_value = key->null_word < 0 ? BA_NULL_WORD : 0;
+
+	Assert(vector->lane == BA_LANE_INT);
+	if (vector->nulls == NULL)
+		memcpy(words, vector->ints, n * sizeof(uint64));
+	else
+		for (int i = 0; i < n; i++)
+			words[i] = vector->nulls[i] ? null_value : vector->ints[i];
+}
+
+static void
+encode_floats(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n)
+{
+	uint64 *words = get_words(groups, key->word);
+	uint64 null_value = key->null_word < 0 ? BA_NULL_WORD : 0;
+
+	Assert(vector->lane == BA_LANE_FLOAT);
+	memcpy(get_words(groups, key->shown), vector->floats, n * sizeof(uint64));
+	for (int i = 0; i < n; i++)
+	{
+		double value = vector->floats[i] + 0.0; /* -0.0 becomes 0.0 */
+		uint64 bits;
+
+		memcpy(&bits, &value, sizeof(bits));
+		words[i] = value == value ? bits : NAN_WORD;
+	}
+	if (vector->nulls != NULL)
+		for (int i = 0; i < n; i++)
+			words[i] = vector->nulls[i] ? null_value : words[i];
+}
+
+/*
+ * Keys of 16 bytes that are not null; null ones become zeros.
+ */
+static void
+encode_pairs(uint64 *words, const BaVector *vector, int n)
+{
+	static const uint64 none[2] = {0, 0};
+
+	for (int i = 0; i < n; i++)
+	{
+		const char *pair = DatumGetPointer(vector->datums[i]);
+
+		if (vector->nulls != NULL && vector->nulls[i])
+			pair = (const char *) none;
+		memcpy(&words[i], pair, sizeof(uint64));
+		memcpy(&words[BA_VECTOR_ROWS + i], pair + sizeof(uint64), sizeof(uint64));
+	}
+}
+
+/*
+ * The microseconds by which core compares intervals.
+ */
+static void
+encode_intervals(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n)
+{
+	uint64 *words = get_words(groups, key->word);
+	uint64 *shown = get_words(groups, key->shown);
+
+	encode_pairs(shown, vector, n);
+	for (int i = 0; i < n; i++)
+	{
+		uint64 pair[2] = {shown[i], shown[BA_VECTOR_ROWS + i]};
+		Interval interval;
+		int64 days;
+		int128 span;
+
+		memcpy(&interval, pair, sizeof(pair));
+		days = interval.month * INT64CONST(30) + interval.day;
+		span = (int128) days * USECS_PER_DAY + interval.time;
+		words[i] = (uint64) span;
+		words[BA_VECTOR_ROWS + i] = (uint64) (span >> 64);
+	}
+}
+
 static void
 encode_text(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n)
 {
-	uint64 *words = groups->words + key->word * BA_VECTOR_ROWS;
+	uint64 *words = get_words(groups, key->word);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -295,7 +409,7 @@ encode_text(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n)
 static void
 encode_names(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n)
 {
-	uint64 *words = groups->words + key->word * BA_VECTOR_ROWS;
+	uint64 *words = get_words(groups, key->word);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -326,12 +440,34 @@ pack_numeric(int64 value, int scale, uint64 *word)
 }
 
 /*
+ * The word by which a packed numeric of another scale than the first row's is compared.
+ */
+static uint64
+rescale_numeric(int64 value, int scale, int wanted)
+{
+	int64 rescaled = value;
+	uint64 word;
+
+	if (scale < wanted && ba_numeric_rescale(&rescaled, scale, wanted) &&
+		pack_numeric(rescaled, wanted, &word))
+		return word;
+	while (scale > 0 && scale != wanted && value % 10 == 0)
+	{
+		value /= 10;
+		scale--;
+	}
+	(void) pack_numeric(value, scale, &word);
+	return word;
+}
+
+/*
  * Both integers with a scale and numerics: the same numeric gets the same word from either.
  */
 static void
 encode_numerics(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n)
 {
-	uint64 *words = groups->words + key->word * BA_VECTOR_ROWS;
+	uint64 *words = get_words(groups, key->word);
+	uint64 *shown = get_words(groups, key->shown);
 	const BaVector *decoded = vector;
 
 	if (vector->lane == BA_LANE_DATUM)
@@ -340,9 +476,7 @@ encode_numerics(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n
 	{
 		int64 value;
 		int scale;
-		Datum datum;
-		const char *bytes;
-		uint32 size;
+		bool known = true;
 
 		if (vector->nulls != NULL && vector->nulls[i])
 		{
@@ -351,24 +485,35 @@ encode_numerics(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n
 		}
 		if (decoded != NULL)
 		{
-			if (pack_numeric(decoded->ints[i], decoded->scale, &words[i]))
-				continue;
-		}
-		else if (ba_numeric_decode(vector->datums[i], &value, &scale) &&
-				 pack_numeric(value, scale, &words[i]))
-			continue;
-
-		if (vector->lane == BA_LANE_NUMERIC)
-		{
-			MemoryContext old = MemoryContextSwitchTo(groups->scratch);
-
-			datum = ba_numeric_encode(vector->ints[i], vector->scale);
-			MemoryContextSwitchTo(old);
+			value = decoded->ints[i];
+			scale = decoded->scale;
 		}
 		else
-			datum = vector->datums[i];
-		bytes = get_varlena(datum, &size);
-		encode_long(groups, key, i, bytes, size);
+			known = ba_numeric_decode(vector->datums[i], &value, &scale);
+		if (known && pack_numeric(value, scale, &words[i]))
+		{
+			shown[i] = words[i];
+			if (key->scale < 0)
+				key->scale = scale;
+			if (scale != key->scale)
+				words[i] = rescale_numeric(value, scale, key->scale);
+		}
+		else
+		{
+			Datum datum = vector->datums[i];
+			const char *bytes;
+			uint32 size;
+
+			if (vector->lane == BA_LANE_NUMERIC)
+			{
+				MemoryContext old = MemoryContextSwitchTo(groups->scratch);
+
+				datum = ba_numeric_encode(value, scale);
+				MemoryContextSwitchTo(old);
+			}
+			bytes = get_varlena(datum, &size);
+			encode_long(groups, key, i, bytes, size);
+		}
 	}
 }
 
@@ -397,37 +542,30 @@ ba_group_encode_keys(BaGroups *groups, const BaVector **keys, int n)
 
 	MemoryContextReset(groups->scratch);
 	for (int w = 0; w < groups->nnulls; w++)
-		memset(groups->words + w * BA_VECTOR_ROWS, 0, n * sizeof(uint64));
+		memset(get_words(groups, w), 0, n * sizeof(uint64));
 	groups->has_long = false;
 
 	for (int k = 0; k < groups->nkeys; k++)
 	{
 		BaGroupKey *key = &groups->keys[k];
 		const BaVector *vector = keys[k];
-		uint64 *words = groups->words + key->word * BA_VECTOR_ROWS;
-		int nwords = 1;
+		const uint64 *words = get_words(groups, key->word);
 
 		if (vector->lane == BA_LANE_DATUM && vector->extended)
 			vector = detoast(groups, vector, n);
 		switch (key->kind)
 		{
 			case BA_KEY_INT:
-			case BA_KEY_FLOAT:
-				Assert(vector->lane == (key->kind == BA_KEY_INT ? BA_LANE_INT : BA_LANE_FLOAT));
-				memcpy(words, vector->ints, n * sizeof(uint64));
+				encode_ints(groups, key, vector, n);
 				break;
-			case BA_KEY_PAIR:
-				nwords = 2;
-				for (int i = 0; i < n; i++)
-				{
-					static const uint64 none[2] = {0, 0};
-					const char *pair = DatumGetPointer(vector->datums[i]);
-
-					if (vector->nulls != NULL && vector->nulls[i])
-						pair = (const char *) none;
-					memcpy(&words[i], pair, sizeof(uint64));
-					memcpy(&words[BA_VECTOR_ROWS + i], pair + sizeof(uint64), sizeof(uint64));
-				}
+			case BA_KEY_FLOAT:
+				encode_floats(groups, key, vector, n);
+				break;
+			case BA_KEY_UUID:
+				encode_pairs(get_words(groups, key->word), vector, n);
+				break;
+			case BA_KEY_INTERVAL:
+				encode_intervals(groups, key, vector, n);
 				break;
 			case BA_KEY_TEXT:
 				encode_text(groups, key, vector, n);
@@ -439,17 +577,9 @@ ba_group_encode_keys(BaGroups *groups, const BaVector **keys, int n)
 				encode_numerics(groups, key, vector, n);
 				break;
 		}
-
-		if (vector->nulls != NULL && (key->kind == BA_KEY_INT || key->kind == BA_KEY_FLOAT))
-		{
-			uint64 null_value = key->null_word < 0 ? BA_NULL_WORD : 0;
-
-			for (int i = 0; i < n; i++)
-				words[i] = vector->nulls[i] ? null_value : words[i];
-		}
 		if (vector->nulls != NULL && key->null_word >= 0)
 		{
-			uint64 *bits = groups->words + key->null_word * BA_VECTOR_ROWS;
+			uint64 *bits = get_words(groups, key->null_word);
 
 			for (int i = 0; i < n; i++)
 				bits[i] |= vector->nulls[i] ? key->null_bit : 0;
@@ -461,7 +591,7 @@ ba_group_encode_keys(BaGroups *groups, const BaVector **keys, int n)
 		else
 			for (int i = 0; i < n; i++)
 				hashes[i] = mix(hashes[i], words[i]);
-		if (nwords == 2)
+		if (key->nwords == 2)
 			for (int i = 0; i < n; i++)
 				hashes[i] = mix(hashes[i], words[BA_VECTOR_ROWS + i]);
 	}
@@ -490,7 +620,7 @@ ba_group_hash_record(const BaGroups *groups, const char *record)
 		if (key->kind >= BA_KEY_TEXT && !BA_WORD_IS_PACKED(word))
 			word = ((const BaLongKey *) word)->hash;
 		hash = mix(hash, word);
-		if (key->kind == BA_KEY_PAIR)
+		if (key->nwords == 2)
 			hash = mix(hash, words[key->word + 1]);
 	}
 	return hash;
@@ -504,7 +634,7 @@ ba_group_copy_words(BaGroups *groups, char *record, int row)
 {
 	uint64 *words = (uint64 *) record;
 
-	for (int w = 0; w < groups->nwords; w++)
+	for (int w = 0; w < groups->nwords + groups->nshown; w++)
 		words[w] = groups->words[w * BA_VECTOR_ROWS + row];
 	if (!groups->has_long)
 		return;
@@ -572,6 +702,8 @@ ba_group_get_key(BaGroups *groups, const char *record, int k, bool *isnull)
 								  : *word == BA_NULL_WORD;
 	if (*isnull)
 		return (Datum) 0;
+	if (key->shown >= 0 && !(key->kind == BA_KEY_NUMERIC && !BA_WORD_IS_PACKED(*word)))
+		word = (const uint64 *) record + key->shown;
 
 	switch (key->kind)
 	{
@@ -595,7 +727,8 @@ ba_group_get_key(BaGroups *groups, const char *record, int k, bool *isnull)
 			return key->type.oid == FLOAT4OID ? Float4GetDatum((float4) value)
 											  : Float8GetDatum(value);
 		}
-		case BA_KEY_PAIR:
+		case BA_KEY_UUID:
+		case BA_KEY_INTERVAL:
 			return PointerGetDatum(word);
 		case BA_KEY_NUMERIC:
 			if (BA_WORD_IS_PACKED(*word))
