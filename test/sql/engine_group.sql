@@ -84,7 +84,8 @@ FROM generate_series(1, 4000) AS i;
 SELECT * FROM compare_keys('keys', 'count(*), sum(n), min(n), max(n)');
 
 -- what is equal without looking the same is one group: floats are added in the order of the rows
-SELECT * FROM compare_keys('keys', 'sum(n / 7.0::float8), avg(n / 3.0::real)') WHERE result !~ '^same';
+-- (but by money, which core cannot hash: it sorts the rows)
+SELECT * FROM compare_keys('keys', 'sum(n / 7.0::float8), avg(n / 3.0::real)') WHERE key <> 'm';
 SELECT compare('SELECT f, r, nu, iv, sum(n / 7.0::float8) FROM keys GROUP BY f, r, nu, iv');
 SELECT compare('SELECT nu2 * 1.000, sum(n / 7.0::float8) FROM keys GROUP BY 1');
 SELECT compare('SELECT (CASE WHEN n % 3 = 0 THEN 1.5 WHEN n % 3 = 1 THEN 1.500 ELSE 1500 END)::numeric, sum(n / 7.0::float8) FROM keys WHERE n % 30 > 0 GROUP BY 1');
