@@ -29,4 +29,24 @@ extern const BaVector *ba_leaf_eval_param(BaExpr *expr, BaRows *rows);
 extern bool ba_leaf_get_constant(BaExpr *expr, Datum *value, bool *isnull, uint64 *version);
 extern void ba_leaf_rescan(BaExpr *expr);
 
+/* in vector_logic.c; each says what its operands are */
+extern const BaVector *ba_logic_eval_and(BaExpr *expr, BaRows *rows);
+extern const BaVector *ba_logic_eval_or(BaExpr *expr, BaRows *rows);
+extern const BaVector *ba_logic_eval_not(BaExpr *expr, BaRows *rows);
+extern const BaVector *ba_logic_eval_null_test(BaExpr *expr, BaRows *rows);
+extern const BaVector *ba_logic_eval_boolean_test(BaExpr *expr, BaRows *rows);
+extern const BaVector *ba_logic_eval_distinct(BaExpr *expr, BaRows *rows);
+extern const BaVector *ba_logic_eval_case(BaExpr *expr, BaRows *rows);
+extern const BaVector *ba_logic_eval_coalesce(BaExpr *expr, BaRows *rows);
+extern const BaVector *ba_logic_eval_nullif(BaExpr *expr, BaRows *rows);
+
+/* in vector_call.c: functions of core or of anybody, called for each row */
+extern const BaVector *ba_call_eval(BaExpr *expr, BaRows *rows);
+extern bool ba_call_is_possible(Oid function);
+extern Oid ba_call_get_function(const BaExpr *expr);
+
+/* in vector_array.c: = ANY and <> ALL of an array without columns */
+extern const BaVector *ba_array_eval(BaExpr *expr, BaRows *rows);
+extern bool ba_array_is_possible(ScalarArrayOpExpr *expr);
+
 #endif

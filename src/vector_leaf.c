@@ -59,8 +59,8 @@ ba_leaf_eval_var(BaExpr *expr, BaRows *rows)
 	const BaVector *decoded = NULL;
 
 	if (column->type.oid == NUMERICOID)
-		decoded = ba_numeric_decode_vector(column, rows->n,
-										   ba_expr_begin_result(expr, BA_LANE_NUMERIC));
+		decoded =
+			ba_numeric_decode_vector(column, rows->n, ba_expr_begin_result(expr, BA_LANE_NUMERIC));
 	return decoded != NULL ? decoded : column;
 }
 

@@ -10,6 +10,7 @@
 #include "compat.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/plancat.h"
 #include "utils/memutils.h"
 #include "vector_expr.h"
 
@@ -96,8 +97,19 @@ ba_expr_cost(PlannerInfo *root, Expr *expr, Index scanrelid)
 		ListCell *cell;
 
 		foreach (cell, program->nodes)
-			if (((BaExpr *) lfirst(cell))->nargs > 0)
+		{
+			BaExpr *node = lfirst(cell);
+
+			if (node->eval == ba_call_eval)
+			{
+				QualCost call = {0};
+
+				add_function_cost(root, ba_call_get_function(node), (Node *) node->source, &call);
+				cost += call.per_tuple;
+			}
+			if (node->nargs > 0)
 				cost += VECTOR_NODE_COST * cpu_operator_cost;
+		}
 	}
 	else
 	{

@@ -1,0 +1,420 @@
+/*
+ * vector_array.c
+ *		x = ANY (array) and x <> ALL (array), for an array without columns.
+ *
+ * The elements become a set once, and again when a parameter changes:
+ *
+ *		few integers			compared one after the other, all rows at a time
+ *		integers close together	a bitmap
+ *		other integers			open addressing, at most half full
+ *		texts					chains by length and some bytes, or by a hash of all if many
+ *
+ * The answer for a row is null if x is, or if it was not found while the array
+ * has a null; for an empty array it is never null.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "compat.h"
+#include "utils/array.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/pg_locale.h"
+#include "vector_expr.h"
+#include "vector_ops.h"
+
+/* Integers up to that many are compared one by one. */
+#define FEW 4
+/* Bits of a bitmap at most. */
+#define MAX_RANGE (64 * 1024)
+/* Texts up to that many are told apart by a look at some of their bytes. */
+#define FEW_TEXTS 64
+
+typedef enum SetKind
+{
+	SET_FEW,
+	SET_BITMAP,
+	SET_HASH,
+	SET_TEXT,
+} SetKind;
+
+typedef struct Text
+{
+	const char *data;
+	int len;
+	int next; /* in the chain of its bucket, or -1 */
+} Text;
+
+typedef struct Set
+{
+	MemoryContext memory; /* of the elements */
+	uint64 version;       /* of the array they come from */
+	SetKind kind;
+	bool array_is_null;
+	bool array_is_empty;
+	bool has_null;
+	int nvalues;
+	int64 *values;
+	uint64 base; /* SET_BITMAP: the least value */
+	uint64 range;
+	uint64 *bits;
+	int64 *slots; /* SET_HASH: `empty` where there is none */
+	int64 empty;
+	uint32 mask; /* of buckets or slots */
+	int shift;
+	bool weak; /* SET_TEXT: hash some bytes only */
+	int *buckets;
+	Text *texts;
+} Set;
+
+/* Functions that compare what vectors hold as integers, or texts. */
+static const struct
+{
+	Oid equal;
+	Oid not_equal;
+} functions[] = {
+	{F_INT2EQ, F_INT2NE},
+	{F_INT4EQ, F_INT4NE},
+	{F_INT8EQ, F_INT8NE},
+	{F_INT24EQ, F_INT24NE},
+	{F_INT28EQ, F_INT28NE},
+	{F_INT42EQ, F_INT42NE},
+	{F_INT48EQ, F_INT48NE},
+	{F_INT82EQ, F_INT82NE},
+	{F_INT84EQ, F_INT84NE},
+	{F_OIDEQ, F_OIDNE},
+	{F_DATE_EQ, F_DATE_NE},
+	{F_TIME_EQ, F_TIME_NE},
+	{F_TIMESTAMP_EQ, F_TIMESTAMP_NE},
+	{F_TIMESTAMPTZ_EQ, F_TIMESTAMPTZ_NE},
+	{F_CASH_EQ, F_CASH_NE},
+	{F_ENUM_EQ, F_ENUM_NE},
+	{F_TEXTEQ, F_TEXTNE},
+};
+
+/*
+ * Whether an expression is of the kind computed here; its array must be checked by the caller.
+ */
+bool
+ba_array_is_possible(ScalarArrayOpExpr *expr)
+{
+	for (int i = 0; i < lengthof(functions); i++)
+		if (expr->opfuncid == (expr->useOr ? functions[i].equal : functions[i].not_equal))
+			return functions[i].equal != F_TEXTEQ ||
+				   get_collation_isdeterministic(expr->inputcollid);
+	return false;
+}
+
+static inline uint32
+hash_int(const Set *set, int64 value)
+{
+	return (uint32) ((uint64) value * UINT64CONST(0x9E3779B97F4A7C15) >> set->shift);
+}
+
+static inline uint32
+hash_text(const Set *set, const char *data, int len)
+{
+	const unsigned char *bytes = (const unsigned char *) data;
+
+	if (!set->weak)
+		return hash_bytes(bytes, len) & set->mask;
+	if (len == 0)
+		return 0;
+	return (len + bytes[0] * 5 + bytes[len - 1] * 17 + bytes[len / 2] * 3) & set->mask;
+}
+
+static int
+compare_values(const void *a, const void *b)
+{
+	int64 x = *(const int64 *) a;
+	int64 y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * Chooses how to look up set->values, in ascending order.
+ */
+static void
+index_values(Set *set)
+{
+	int nslots = 4;
+
+	if (set->nvalues <= FEW)
+	{
+		set->kind = SET_FEW;
+		return;
+	}
+	set->base = (uint64) set->values[0];
+	set->range = (uint64) set->values[set->nvalues - 1] - set->base + 1;
+	if (set->range != 0 && set->range <= MAX_RANGE)
+	{
+		set->kind = SET_BITMAP;
+		set->bits = palloc0((set->range + 63) / 64 * sizeof(uint64));
+		for (int i = 0; i < set->nvalues; i++)
+		{
+			uint64 place = (uint64) set->values[i] - set->base;
+
+			set->bits[place / 64] |= UINT64CONST(1) << (place % 64);
+		}
+		return;
+	}
+	set->kind = SET_HASH;
+	set->shift = 62;
+	while (nslots < 2 * set->nvalues)
+	{
+		nslots *= 2;
+		set->shift--;
+	}
+	set->mask = nslots - 1;
+
+	/* a value that no element has: between two that are not next to each other */
+	set->empty = set->values[0] + 1;
+	for (int i = 1; i < set->nvalues && set->empty >= set->values[i]; i++)
+		set->empty = (int64) ((uint64) set->values[i] + 1);
+	set->slots = palloc(nslots * sizeof(int64));
+	for (int i = 0; i < nslots; i++)
+		set->slots[i] = set->empty;
+	for (int i = 0; i < set->nvalues; i++)
+	{
+		uint32 slot = hash_int(set, set->values[i]);
+
+		while (set->slots[slot] != set->empty && set->slots[slot] != set->values[i])
+			slot = (slot + 1) & set->mask;
+		set->slots[slot] = set->values[i];
+	}
+}
+
+static void
+index_texts(Set *set, const Datum *elements, const bool *nulls, int n)
+{
+	int nbuckets = 64;
+
+	set->kind = SET_TEXT;
+	set->weak = n <= FEW_TEXTS;
+	while (nbuckets < 4 * n)
+		nbuckets *= 2;
+	set->mask = nbuckets - 1;
+	set->buckets = palloc(nbuckets * sizeof(int));
+	for (int i = 0; i < nbuckets; i++)
+		set->buckets[i] = -1;
+	set->texts = palloc(Max(1, n) * sizeof(Text));
+	for (int i = 0; i < n; i++)
+	{
+		Text *text = &set->texts[i];
+		struct varlena *element;
+		uint32 bucket;
+
+		if (nulls[i])
+			continue;
+		element = PG_DETOAST_DATUM_PACKED(elements[i]);
+		text->data = VARDATA_ANY(element);
+		text->len = VARSIZE_ANY_EXHDR(element);
+		bucket = hash_text(set, text->data, text->len);
+		text->next = set->buckets[bucket];
+		set->buckets[bucket] = i;
+	}
+}
+
+/*
+ * Makes the set of an array's elements.
+ */
+static void
+build_set(Set *set, Datum value, bool isnull)
+{
+	ArrayType *array;
+	BaType type;
+	Datum *elements;
+	bool *nulls;
+	int n;
+
+	MemoryContextReset(set->memory);
+	set->array_is_null = isnull;
+	set->array_is_empty = false;
+	set->has_null = false;
+	set->nvalues = 0;
+	set->kind = SET_FEW;
+	if (isnull)
+		return;
+	array = DatumGetArrayTypePCopy(value);
+	type = ba_vector_type(ARR_ELEMTYPE(array));
+	deconstruct_array(array, ARR_ELEMTYPE(array), type.len, type.byval, type.align, &elements,
+					  &nulls, &n);
+	set->array_is_empty = n == 0;
+	for (int i = 0; i < n; i++)
+		set->has_null |= nulls[i];
+	if (type.lane == BA_LANE_DATUM)
+		index_texts(set, elements, nulls, n);
+	else
+	{
+		BaVector one;
+
+		ba_vector_init(&one, type, BA_LANE_INT);
+		set->values = palloc(Max(1, n) * sizeof(int64));
+		for (int i = 0; i < n; i++)
+			if (!nulls[i])
+			{
+				ba_vector_set_datum(&one, 0, elements[i]);
+				set->values[set->nvalues++] = one.ints[0];
+			}
+		qsort(set->values, set->nvalues, sizeof(int64), compare_values);
+		index_values(set);
+	}
+}
+
+/*
+ * Loops: set r[i] to 1 if the value of a row is in the set, or else to 0.
+ */
+BA_VECTOR_LOOP static void
+find_few(const Set *set, const BaVector *x, int64 *restrict r, int n)
+{
+	const int64 *restrict values = x->ints;
+	int64 v[FEW];
+
+	/* unused places repeat a value, so that the loop has no branch */
+	for (int k = 0; k < FEW; k++)
+		v[k] = set->values[k < set->nvalues ? k : 0];
+	for (int i = 0; i < n; i++)
+		r[i] =
+			(values[i] == v[0]) | (values[i] == v[1]) | (values[i] == v[2]) | (values[i] == v[3]);
+}
+
+static void
+find_bit(const Set *set, const BaVector *x, int64 *restrict r, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		uint64 place = (uint64) x->ints[i] - set->base;
+		uint64 safe = place < set->range ? place : 0;
+
+		r[i] = (set->bits[safe / 64] >> (safe % 64)) & (place < set->range);
+	}
+}
+
+static void
+find_hash(const Set *set, const BaVector *x, int64 *restrict r, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		int64 value = x->ints[i];
+		uint32 slot = hash_int(set, value);
+
+		while (set->slots[slot] != value && set->slots[slot] != set->empty)
+			slot = (slot + 1) & set->mask;
+		r[i] = set->slots[slot] == value && value != set->empty;
+	}
+}
+
+static void
+find_text(const Set *set, const Datum *values, int64 *restrict r, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const char *data;
+		int len;
+		int place;
+
+		r[i] = 0;
+		if (values[i] == (Datum) 0)
+			continue;
+		data = VARDATA_ANY(DatumGetPointer(values[i]));
+		len = VARSIZE_ANY_EXHDR(DatumGetPointer(values[i]));
+		for (place = set->buckets[hash_text(set, data, len)]; place >= 0;
+			 place = set->texts[place].next)
+			if (set->texts[place].len == len && memcmp(set->texts[place].data, data, len) == 0)
+			{
+				r[i] = 1;
+				break;
+			}
+	}
+}
+
+/*
+ * Operands are x and the array, which is a node with one value.
+ */
+const BaVector *
+ba_array_eval(BaExpr *expr, BaRows *rows)
+{
+	bool use_or = ((ScalarArrayOpExpr *) expr->source)->useOr;
+	const BaVector *x;
+	const BaVector *array;
+	BaVector *result;
+	Set *set = expr->private;
+	Datum value;
+	bool isnull;
+	uint64 version;
+	int n = rows->n;
+
+	if (!ba_op_get_operands(expr, rows, &x, &array))
+		return NULL;
+	ba_leaf_get_constant(expr->args[1], &value, &isnull, &version);
+	if (set == NULL)
+	{
+		set = MemoryContextAllocZero(expr->program->memory, sizeof(Set));
+		set->memory =
+			AllocSetContextCreate(expr->program->memory, "BatchAgg array", ALLOCSET_SMALL_SIZES);
+		expr->private = set;
+	}
+	if (set->version != version)
+	{
+		MemoryContext old = MemoryContextSwitchTo(set->memory);
+
+		build_set(set, value, isnull);
+		set->version = version;
+		MemoryContextSwitchTo(old);
+	}
+
+	if (set->array_is_null || set->array_is_empty)
+	{
+		result = ba_expr_begin_result(expr, BA_LANE_INT);
+		for (int i = 0; i < n; i++)
+			if (set->array_is_null)
+				ba_vector_set_null(result, i);
+			else
+				result->ints[i] = !use_or;
+		return result;
+	}
+	result = ba_op_begin_result(expr, BA_LANE_INT, x, NULL, n);
+	switch (set->kind)
+	{
+		case SET_FEW:
+			if (set->nvalues > 0)
+				find_few(set, x, result->ints, n);
+			else
+				memset(result->ints, 0, n * sizeof(int64));
+			break;
+		case SET_BITMAP:
+			find_bit(set, x, result->ints, n);
+			break;
+		case SET_HASH:
+			find_hash(set, x, result->ints, n);
+			break;
+		case SET_TEXT:
+		{
+			BaVector plain = *x;
+
+			if (x->extended)
+			{
+				plain.datums = MemoryContextAlloc(rows->memory, n * sizeof(Datum));
+				memcpy(plain.datums, x->datums, n * sizeof(Datum));
+				ba_vector_detoast(&plain, n, rows->memory);
+			}
+			find_text(set, plain.datums, result->ints, n);
+			break;
+		}
+	}
+	if (set->has_null)
+	{
+		bool *nulls = ba_vector_null_buffer(result);
+
+		for (int i = 0; i < n; i++)
+			nulls[i] = ba_op_is_null(x, i) || !result->ints[i];
+		result->nulls = nulls;
+	}
+	if (!use_or)
+		for (int i = 0; i < n; i++)
+			result->ints[i] ^= 1;
+	return result;
+}

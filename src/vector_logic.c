@@ -1,0 +1,358 @@
+/*
+ * vector_logic.c
+ *		AND, OR, NOT, tests for null and truth, CASE, COALESCE, NULLIF.
+ *
+ * These decide by nulls, where operations are just null if an operand is. All operands are
+ * computed for all rows; then each row picks. Truth values are 0 and 1, under a
+ * null either.
+ *
+ * Branches of CASE and COALESCE may come in different lanes, if numeric: scaled integers, of
+ * different scales, or as stored. If they all have one scale, so has the result; else it
+ * has numerics as stored, made of scaled integers for the rows that picked
+ * them: a numeric must keep the scale it would have in core.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "utils/memutils.h"
+#include "vector_expr.h"
+#include "vector_ops.h"
+
+/*
+ * Computes all operands of a node, which stay in rows->memory. NULL if one gave up.
+ */
+static const BaVector **
+get_operands(BaExpr *expr, BaRows *rows)
+{
+	const BaVector **operands = MemoryContextAlloc(rows->memory, sizeof(BaVector *) * expr->nargs);
+
+	for (int i = 0; i < expr->nargs; i++)
+	{
+		operands[i] = ba_expr_get(expr->args[i], rows);
+		if (operands[i] == NULL)
+			return NULL;
+	}
+	return operands;
+}
+
+/*
+ * The loops of AND without nulls, and with them: `decided` is set where an operand is `decider`, the
+ * value that decides whatever the others are, `unknown` where one is null.
+ */
+BA_VECTOR_LOOP static void
+and_values(int64 *restrict r, const int64 *x, int n)
+{
+	for (int i = 0; i < n; i++)
+		r[i] &= x[i];
+}
+
+BA_VECTOR_LOOP static void
+or_values(int64 *restrict r, const int64 *x, int n)
+{
+	for (int i = 0; i < n; i++)
+		r[i] |= x[i];
+}
+
+static void
+decide(bool *restrict decided, bool *restrict unknown, const BaVector *x, int64 decider, int n)
+{
+	if (x->nulls == NULL)
+		for (int i = 0; i < n; i++)
+			decided[i] |= x->ints[i] == decider;
+	else
+		for (int i = 0; i < n; i++)
+		{
+			decided[i] |= (x->ints[i] == decider) & !x->nulls[i];
+			unknown[i] |= x->nulls[i];
+		}
+}
+
+static const BaVector *
+combine(BaExpr *expr, BaRows *rows, int64 decider)
+{
+	const BaVector **operands = get_operands(expr, rows);
+	BaVector *result;
+	bool decided[BA_VECTOR_ROWS];
+	bool *unknown;
+	bool has_nulls = false;
+	int n = rows->n;
+
+	if (operands == NULL)
+		return NULL;
+	result = ba_expr_begin_result(expr, BA_LANE_INT);
+	for (int k = 0; k < expr->nargs; k++)
+		has_nulls |= operands[k]->nulls != NULL;
+	if (!has_nulls)
+	{
+		memcpy(result->ints, operands[0]->ints, n * sizeof(int64));
+		for (int k = 1; k < expr->nargs; k++)
+			(decider == 0 ? and_values : or_values)(result->ints, operands[k]->ints, n);
+		return result;
+	}
+	unknown = ba_vector_null_buffer(result);
+	memset(decided, 0, n);
+	memset(unknown, 0, n);
+	for (int k = 0; k < expr->nargs; k++)
+		decide(decided, unknown, operands[k], decider, n);
+	for (int i = 0; i < n; i++)
+	{
+		result->ints[i] = decided[i] ? decider : !decider;
+		unknown[i] &= !decided[i];
+	}
+	result->nulls = unknown;
+	return result;
+}
+
+const BaVector *
+ba_logic_eval_and(BaExpr *expr, BaRows *rows)
+{
+	return combine(expr, rows, 0);
+}
+
+const BaVector *
+ba_logic_eval_or(BaExpr *expr, BaRows *rows)
+{
+	return combine(expr, rows, 1);
+}
+
+const BaVector *
+ba_logic_eval_not(BaExpr *expr, BaRows *rows)
+{
+	const BaVector *a = ba_expr_get(expr->args[0], rows);
+	BaVector *result;
+	int64 *restrict r;
+
+	if (a == NULL)
+		return NULL;
+	result = ba_op_begin_result(expr, BA_LANE_INT, a, NULL, rows->n);
+	r = result->ints;
+	for (int i = 0; i < rows->n; i++)
+		r[i] = a->ints[i] ^ 1;
+	return result;
+}
+
+/*
+ * IS NULL and IS NOT NULL.
+ */
+const BaVector *
+ba_logic_eval_null_test(BaExpr *expr, BaRows *rows)
+{
+	const BaVector *a = ba_expr_get(expr->args[0], rows);
+	bool is_null = ((NullTest *) expr->source)->nulltesttype == IS_NULL;
+	BaVector *result;
+
+	if (a == NULL)
+		return NULL;
+	result = ba_expr_begin_result(expr, BA_LANE_INT);
+	for (int i = 0; i < rows->n; i++)
+		result->ints[i] = ba_op_is_null(a, i) == is_null;
+	return result;
+}
+
+/*
+ * IS [NOT] TRUE, FALSE, UNKNOWN.
+ */
+const BaVector *
+ba_logic_eval_boolean_test(BaExpr *expr, BaRows *rows)
+{
+	const BaVector *a = ba_expr_get(expr->args[0], rows);
+	BoolTestType test = ((BooleanTest *) expr->source)->booltesttype;
+	bool negated = test == IS_NOT_TRUE || test == IS_NOT_FALSE || test == IS_NOT_UNKNOWN;
+	bool of_null = test == IS_UNKNOWN || test == IS_NOT_UNKNOWN;
+	int64 wanted = test == IS_TRUE || test == IS_NOT_TRUE;
+	BaVector *result;
+
+	if (a == NULL)
+		return NULL;
+	result = ba_expr_begin_result(expr, BA_LANE_INT);
+	for (int i = 0; i < rows->n; i++)
+	{
+		bool isnull = ba_op_is_null(a, i);
+		bool holds = of_null ? isnull : (a->ints[i] == wanted) & !isnull;
+
+		result->ints[i] = holds != negated;
+	}
+	return result;
+}
+
+/*
+ * IS DISTINCT FROM. The last operand is the equality of the first two.
+ */
+const BaVector *
+ba_logic_eval_distinct(BaExpr *expr, BaRows *rows)
+{
+	const BaVector **operands = get_operands(expr, rows);
+	BaVector *result;
+
+	if (operands == NULL)
+		return NULL;
+	result = ba_expr_begin_result(expr, BA_LANE_INT);
+	for (int i = 0; i < rows->n; i++)
+	{
+		bool anull = ba_op_is_null(operands[0], i);
+		bool bnull = ba_op_is_null(operands[1], i);
+
+		result->ints[i] = anull | bnull ? anull != bnull : !operands[2]->ints[i];
+	}
+	return result;
+}
+
+/*
+ * Whether a vector has nothing but nulls, so that any lane is good for it.
+ */
+static bool
+is_all_null(const BaVector *vector)
+{
+	return vector->constant && ba_op_is_null(vector, 0);
+}
+
+/*
+ * Readies the result of a node that picks its rows from the first nvalues operands: in their lane,
+ * or as stored where they differ.
+ */
+static BaVector *
+begin_choice(BaExpr *expr, const BaVector **values, int nvalues)
+{
+	const BaVector *scaled = NULL;
+	bool same = true;
+	bool has_nulls = false;
+	bool extended = false;
+	BaVector *result;
+
+	for (int k = 0; k < nvalues; k++)
+	{
+		has_nulls |= values[k]->nulls != NULL;
+		extended |= values[k]->extended;
+		if (is_all_null(values[k]))
+			continue;
+		if (values[k]->lane != BA_LANE_NUMERIC ||
+			(scaled != NULL && scaled->scale != values[k]->scale))
+			same = false;
+		else
+			scaled = values[k];
+	}
+	result = ba_expr_begin_result(expr, same && scaled != NULL ? BA_LANE_NUMERIC
+															   : expr->result.type.lane);
+	if (result->lane == BA_LANE_NUMERIC)
+		result->scale = scaled->scale;
+	result->extended = extended;
+	if (has_nulls)
+		result->nulls = ba_vector_null_buffer(result);
+	return result;
+}
+
+BA_VECTOR_LOOP static void
+choose_values(int64 *restrict r, const int64 *x, const int64 *mask, int n)
+{
+	for (int i = 0; i < n; i++)
+		r[i] = (x[i] & mask[i]) | (r[i] & ~mask[i]);
+}
+
+/*
+ * Lets the rows whose mask is -1, not 0, take the value of an operand.
+ */
+static void
+choose(BaVector *result, const int64 *mask, const BaVector *value, BaRows *rows)
+{
+	int n = rows->n;
+
+	if (value->lane == result->lane || is_all_null(value))
+		choose_values(result->ints, value->ints, mask, n);
+	else
+		for (int i = 0; i < n; i++)
+			if (mask[i] != 0)
+				result->datums[i] = ba_op_is_null(value, i)
+										? (Datum) 0
+										: ba_vector_get_datum(value, i, rows->memory);
+	if (result->nulls == NULL)
+		return;
+	for (int i = 0; i < n; i++)
+		result->nulls[i] = mask[i] != 0 ? ba_op_is_null(value, i) : result->nulls[i];
+}
+
+/*
+ * CASE: operands are the values, that of ELSE, and the conditions. The first condition that is
+ * true must win, so values are laid down from the last to the first.
+ */
+const BaVector *
+ba_logic_eval_case(BaExpr *expr, BaRows *rows)
+{
+	const BaVector **operands = get_operands(expr, rows);
+	int nwhens = expr->nargs / 2;
+	BaVector *result;
+	int64 mask[BA_VECTOR_ROWS];
+	int n = rows->n;
+
+	if (operands == NULL)
+		return NULL;
+	result = begin_choice(expr, operands, nwhens + 1);
+	for (int i = 0; i < n; i++)
+		mask[i] = -1;
+	choose(result, mask, operands[nwhens], rows);
+	for (int k = nwhens - 1; k >= 0; k--)
+	{
+		const BaVector *condition = operands[nwhens + 1 + k];
+
+		if (condition->nulls == NULL)
+			for (int i = 0; i < n; i++)
+				mask[i] = -condition->ints[i];
+		else
+			for (int i = 0; i < n; i++)
+				mask[i] = condition->nulls[i] ? 0 : -condition->ints[i];
+		choose(result, mask, operands[k], rows);
+	}
+	return result;
+}
+
+/*
+ * COALESCE, likewise.
+ */
+const BaVector *
+ba_logic_eval_coalesce(BaExpr *expr, BaRows *rows)
+{
+	const BaVector **operands = get_operands(expr, rows);
+	BaVector *result;
+	int64 mask[BA_VECTOR_ROWS];
+	int n = rows->n;
+
+	if (operands == NULL)
+		return NULL;
+	if (operands[0]->nulls == NULL)
+		return operands[0];
+	result = begin_choice(expr, operands, expr->nargs);
+	for (int i = 0; i < n; i++)
+		mask[i] = -1;
+	choose(result, mask, operands[expr->nargs - 1], rows);
+	for (int k = expr->nargs - 2; k >= 0; k--)
+	{
+		for (int i = 0; i < n; i++)
+			mask[i] = ba_op_is_null(operands[k], i) ? 0 : -1;
+		choose(result, mask, operands[k], rows);
+	}
+	return result;
+}
+
+/*
+ * NULLIF: operands are the value, and its equality with the other.
+ */
+const BaVector *
+ba_logic_eval_nullif(BaExpr *expr, BaRows *rows)
+{
+	const BaVector **operands = get_operands(expr, rows);
+	BaVector *result;
+
+	if (operands == NULL)
+		return NULL;
+	result = ba_expr_begin_result(expr, operands[0]->lane);
+	result->scale = operands[0]->scale;
+	result->extended = operands[0]->extended;
+	result->nulls = ba_vector_null_buffer(result);
+	for (int i = 0; i < rows->n; i++)
+	{
+		bool equal = operands[1]->ints[i] != 0 && !ba_op_is_null(operands[1], i);
+
+		result->nulls[i] = equal || ba_op_is_null(operands[0], i);
+		result->ints[i] = result->nulls[i] ? 0 : operands[0]->ints[i];
+	}
+	return result;
+}
