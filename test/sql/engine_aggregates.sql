@@ -51,7 +51,8 @@ CREATE FUNCTION noise(i int, seed int) RETURNS int IMMUTABLE LANGUAGE sql
 
 CREATE TABLE mixed (
 	g int, s smallint, i int, b bigint, r real, f double precision, m money,
-	d date, t time, ts timestamp, tz timestamptz, o bool, oi oid, iv interval);
+	d date, t time, ts timestamp, tz timestamptz, o bool, oi oid, iv interval,
+	n numeric(10,2), nw numeric, x text, xc varchar(32) COLLATE "C", c char(4));
 INSERT INTO mixed
 SELECT
 	noise(n, 0) % 37,
@@ -67,11 +68,16 @@ SELECT
 	CASE WHEN n % 17 <> 0 THEN '2000-01-01 00:00+00'::timestamptz - noise(n, 12) * interval '1 second' END,
 	CASE WHEN n % 19 <> 0 THEN noise(n, 13) % 5 = 0 END,
 	(noise(n, 14)::bigint + noise(n, 15))::oid,
-	noise(n, 16) * interval '1 second'
+	noise(n, 16) * interval '1 second',
+	CASE WHEN n % 10 <> 0 THEN (noise(n, 17) - 1000000000) / 100.0 END,
+	CASE WHEN n % 11 <> 0 THEN noise(n, 18) / (10::numeric ^ (n % 30)) * (n % 3 - 1) END,
+	CASE WHEN n % 12 <> 0 THEN substr(md5(n::text), 1, n % 20) END,
+	CASE WHEN n % 7 <> 0 THEN substr(md5((n + 1)::text), 1 + n % 20) END,
+	CASE WHEN n % 5 <> 0 THEN substr(md5((n + 2)::text), 1, n % 5) END
 FROM generate_series(1, 3000) AS n;
 
 CREATE TABLE complete AS
-SELECT * FROM mixed WHERE (s, i, b, r, f, m, d, t, ts, tz, o) IS NOT NULL;
+SELECT * FROM mixed WHERE (s, i, b, r, f, m, d, t, ts, tz, o, n, nw, x, xc, c) IS NOT NULL;
 CREATE TABLE nothing AS SELECT * FROM mixed LIMIT 0;
 CREATE TABLE nulls AS SELECT (r).* FROM (SELECT NULL::mixed AS r FROM generate_series(1, 1500)) AS x;
 CREATE TABLE single AS SELECT * FROM complete LIMIT 1;
@@ -80,11 +86,13 @@ CREATE TABLE limits AS
 SELECT x.* FROM generate_series(1, 400) AS n, LATERAL (VALUES
 	(1, (-32768)::smallint, (-2147483648)::int, (-9223372036854775808)::bigint, '-3e38'::real,
 	 '-1.7e308'::double precision, '-92233720368547758.08'::money, '-infinity'::date, '00:00'::time,
-	 '-infinity'::timestamp, '-infinity'::timestamptz, false, 0::oid, interval '-178000000 years'),
+	 '-infinity'::timestamp, '-infinity'::timestamptz, false, 0::oid, interval '-178000000 years',
+	 '-99999999.99'::numeric(10,2), '-Infinity'::numeric, ''::text, ''::varchar, ''::char(4)),
 	(2, 32767, 2147483647, 9223372036854775807, '3e38',
 	 '1.7e308', '92233720368547758.07'::money, 'infinity', '24:00',
-	 'infinity', 'infinity', true, 4294967295, interval '178000000 years'))
-	AS x (g, s, i, b, r, f, m, d, t, ts, tz, o, oi, iv);
+	 'infinity', 'infinity', true, 4294967295, interval '178000000 years',
+	 99999999.99, 'NaN', repeat('z', 3000), 'zz', 'zzzz'))
+	AS x (g, s, i, b, r, f, m, d, t, ts, tz, o, oi, iv, n, nw, x, xc, c);
 
 CREATE TABLE tables (name text);
 INSERT INTO tables VALUES ('mixed'), ('complete'), ('nothing'), ('nulls'), ('single'), ('limits');
@@ -99,6 +107,9 @@ FROM (VALUES
 	('f', '{sum,avg,min,max,count,variance,var_pop,stddev,stddev_pop,exact_sum,exact_avg,exact_stddev_samp}'),
 	('m', '{sum,min,max,count}'), ('d', '{min,max,count}'), ('t', '{min,max,count}'),
 	('ts', '{min,max,count}'), ('tz', '{min,max,count}'), ('o', '{bool_and,bool_or,every,count}'),
+	('n', '{sum,avg,min,max,count,variance,var_pop,stddev,stddev_pop}'),
+	('nw', '{sum,avg,min,max,count,variance,var_pop,stddev,stddev_pop}'),
+	('x', '{min,max,count}'), ('xc', '{min,max,count}'), ('c', '{min,max,count}'),
 	('oi', '{min,max,count}'), ('iv', '{min,max,count}'), ('*', '{count}')) AS v (c, aggregates),
 	unnest(aggregates) AS a
 UNION ALL
@@ -109,6 +120,7 @@ SELECT format('%s(%s)', a, c)
 FROM unnest('{f\,f,i\,f,b\,b,b\,f,f\,i,i\,s}'::text[]) AS c,
 	unnest('{stats_agg,corr,covar_pop,regr_slope,regr_count}'::text[]) AS a;
 SELECT count(*) FROM calls;
+SELECT (SELECT count(*) FROM mixed) AS mixed, (SELECT count(*) FROM complete) AS complete, (SELECT count(*) FROM limits) AS limits;
 
 -- each aggregate by itself: plain, of a part of the rows, by groups
 CREATE TABLE shapes (shape text);
@@ -165,6 +177,7 @@ SELECT name, shape, compare(format(shape, $q$
 	avg(i), stddev(i), sum(i), var_pop(i), sum(i) FILTER (WHERE o), sum(i) FILTER (WHERE NOT o),
 	avg(b), sum(b), stddev(b), sum(s), avg(s), sum(r), avg(r), variance(r), avg(f), stddev_pop(f), sum(f),
 	min(f), max(f), min(r), max(r), min(d), max(d), count(*), count(o), count(i) FILTER (WHERE o), bool_or(o),
+	sum(n), avg(n), stddev(n), sum(nw), max(nw), var_samp(nw), min(x), max(x), min(xc), max(c),
 	exact_sum(f), exact_avg(f), exact_sum(r), stats_agg(f), stats_agg(f, r), corr(f, r), covar_samp(f, r)$q$, name)) AS outcome
 FROM tables, (VALUES ('SELECT %s FROM %s'), ('SELECT g, o, %s FROM %s GROUP BY g, o'),
 			  ('SELECT i %% 500, %s FROM %s GROUP BY 1'), ('SELECT %s FROM %s HAVING sum(i) IS NULL')) AS v (shape);
@@ -207,7 +220,7 @@ RESET batchagg.debug_force_engine;
 DROP OWNED BY engine_reader;
 DROP ROLE engine_reader;
 
--- in parallel: whatever does not depend on the order of rows
+-- in parallel: whatever does not depend on the order of rows (equal numerics differ in their zeros)
 SET max_parallel_workers_per_gather = 2;
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
@@ -217,7 +230,7 @@ CREATE TABLE outcomes AS
 SELECT query, compare(query) AS outcome FROM (
 	SELECT format(shape, string_agg(call, ', '), name) AS query
 	FROM calls, tables, (VALUES ('SELECT %s FROM %s'), ('SELECT g, %s FROM %s GROUP BY g')) AS v (shape)
-	WHERE call !~ '^(sum|avg|var.*|stddev.*)\([rf]\)|^(corr|covar_pop|regr_slope)'
+	WHERE call !~ '^(sum|avg|var.*|stddev.*)\([rf]\)|^(corr|covar_pop|regr_slope)|^(min|max)\(nw'
 	GROUP BY shape, name) AS q;
 SELECT count(*) FROM outcomes;
 SELECT query, outcome FROM outcomes WHERE outcome <> 'same' ORDER BY query;
