@@ -57,7 +57,6 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #include "nodes/plannodes.h"
 #include "optimizer/appendinfo.h"
 #include "storage/buffile.h"
-#include "utils/pg_locale.h"
 
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
@@ -170,18 +169,5 @@ ba_processed_group_clause(PlannerInfo *root)
 #define adjust_appendrel_attrs_multilevel(root, node, child, parent)                               \
 	adjust_appendrel_attrs_multilevel(root, node, (child)->relids, (parent)->relids)
 #endif
-
-/*
- * 18 keeps in the locale what lc_collate_is_c() told. Whether a collation compares bytes.
- */
-static inline bool
-ba_collation_is_c(Oid collation)
-{
-#if PG_VERSION_NUM >= 180000
-	return pg_newlocale_from_collation(collation)->collate_is_c;
-#else
-	return lc_collate_is_c(collation);
-#endif
-}
 
 #endif

@@ -133,4 +133,7 @@ extern bool ba_like_match(const BaLike *like, BaString string);
 extern void ba_like_match_all(const BaLike *like, const Datum *strings, int n, bool negate,
 							  int64 *result);
 
+/* in vector_collation.c */
+extern bool ba_collation_is_c(Oid collation);
+
 #endif
