@@ -397,6 +397,22 @@ init_max(BaAgg *agg, void *state)
 	((Extreme *) state)->value = -get_float8_infinity();
 }
 
+/* The last value that is equal to `value`, or NaN where that is NaN; there is one. */
+static float8
+find_last(const BaInput *input, float8 value)
+{
+	const float8 *values = input->value->floats;
+
+	for (int i = input->n - 1;; i--)
+		if ((input->skip == NULL || !input->skip[i]) &&
+			(isnan(value) ? isnan(values[i]) : values[i] == value))
+			return values[i];
+}
+
+/*
+ * Goes through the values without regard to NaNs, which no comparison holds for, nor to which of 0
+ * and -0 it meets; then puts right what depends on these. `worst` gives way to any other value.
+ */
 static pg_attribute_always_inline void
 add_all_extreme(void *state, const BaInput *input, bool max)
 {
@@ -404,13 +420,50 @@ add_all_extreme(void *state, const BaInput *input, bool max)
 	const float8 *values = input->value->floats;
 	const bool *skip = input->skip;
 	int n = input->n;
+	float8 worst = max ? -get_float8_infinity() : get_float8_infinity();
+	float8 best = worst;
+	int kept = n;
+	int nans = 0;
 
-	for (int i = 0; i < n; i++)
-		if (skip == NULL || !skip[i])
+	if (skip == NULL)
+	{
+		/* several at a time, as each comparison has to wait for the one before */
+		float8 lane[4] = {worst, worst, worst, worst};
+		int i = 0;
+
+		for (; i + 4 <= n; i += 4)
+			for (int k = 0; k < 4; k++)
+			{
+				float8 value = values[i + k];
+
+				lane[k] = (max ? value > lane[k] : value < lane[k]) ? value : lane[k];
+				nans += isnan(value);
+			}
+		for (; i < n; i++)
 		{
-			s->value = choose(s->value, values[i], max);
-			s->seen = 1;
+			best = (max ? values[i] > best : values[i] < best) ? values[i] : best;
+			nans += isnan(values[i]);
 		}
+		for (int k = 0; k < 4; k++)
+			best = (max ? lane[k] > best : lane[k] < best) ? lane[k] : best;
+	}
+	else
+		for (int i = 0; i < n; i++)
+		{
+			float8 value = skip[i] ? worst : values[i];
+
+			best = (max ? value > best : value < best) ? value : best;
+			nans += isnan(value);
+			kept -= skip[i];
+		}
+	if (kept == 0)
+		return;
+	if (unlikely(max ? nans > 0 : nans == kept))
+		best = find_last(input, get_float8_nan());
+	else if (best == 0)
+		best = find_last(input, 0);
+	s->value = choose(s->value, best, max);
+	s->seen = 1;
 }
 
 static pg_attribute_always_inline void

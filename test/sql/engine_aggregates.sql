@@ -171,6 +171,28 @@ SELECT outcome, count(*) FROM outcomes GROUP BY outcome;
 SELECT query, outcome FROM outcomes WHERE outcome <> 'same' ORDER BY query LIMIT 10;
 DROP TABLE outcomes;
 
+-- the same in longer runs, each of some of these values and ordinary ones
+CREATE TABLE sprinkled AS
+SELECT g, n, v AS f, v::real AS r, CASE WHEN n % 3 <> 0 THEN v END AS fn, n % 2 = 0 AS o
+FROM generate_series(1, 60) AS g, generate_series(1, 5 + g * 3) AS n, LATERAL (
+	SELECT CASE noise(n, g * 3) % 7
+		WHEN 0 THEN CASE WHEN g % 2 = 0 THEN 'NaN' ELSE '-0'::float8 END
+		WHEN 1 THEN CASE WHEN g % 3 = 0 THEN 0.0 ELSE '-0'::float8 END
+		WHEN 2 THEN CASE WHEN g % 5 = 0 THEN '-Infinity' ELSE 0.0 END
+		WHEN 3 THEN CASE WHEN g % 7 = 0 THEN 'Infinity' ELSE '-0'::float8 END
+		ELSE CASE WHEN g % 4 = 0 THEN 1 WHEN g % 4 = 1 THEN -1 ELSE 0 END * noise(n, g)::float8 END) AS u (v);
+CREATE TABLE outcomes AS
+SELECT g, outcome FROM generate_series(1, 60) AS g, compare(format($$
+	SELECT min(f), max(f), min(r), max(r), min(fn), max(fn), sum(f), sum(fn), avg(f), stddev(fn),
+		min(f) FILTER (WHERE o), max(f) FILTER (WHERE o), sum(f) FILTER (WHERE o), exact_sum(f), stats_agg(fn)
+	FROM sprinkled WHERE g = %s$$, g)) AS outcome
+UNION ALL
+SELECT NULL, compare($$SELECT g, min(f), max(f), min(r), max(r), min(fn), max(fn), sum(f), sum(r), avg(fn),
+	min(f) FILTER (WHERE o), max(f) FILTER (WHERE o), exact_avg(r) FROM sprinkled GROUP BY g$$);
+SELECT count(*) FROM outcomes;
+SELECT g, outcome FROM outcomes WHERE outcome <> 'same' ORDER BY g;
+DROP TABLE outcomes;
+
 -- several in one query: they share states, or columns only
 CREATE TABLE outcomes AS
 SELECT name, shape, compare(format(shape, $q$
