@@ -17,6 +17,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/array.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "vector_expr.h"
 
@@ -258,6 +259,30 @@ compile_case(BaExprCompiler *compiler, CaseExpr *expr)
 							 list_concat(lappend(values, node), conditions));
 }
 
+/*
+ * GREATEST and LEAST, where the order of the type is that of the lane.
+ */
+static BaExpr *
+compile_min_max(BaExprCompiler *compiler, MinMaxExpr *expr)
+{
+	switch (getBaseType(expr->minmaxtype))
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case DATEOID:
+		case TIMEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case MONEYOID:
+			return compile_all(compiler, ba_logic_eval_min_max, (Expr *) expr, expr->args, false);
+		default:
+			return NULL;
+	}
+}
+
 static BaExpr *
 compile_bool(BaExprCompiler *compiler, BoolExpr *expr)
 {
@@ -274,6 +299,28 @@ compile_bool(BaExprCompiler *compiler, BoolExpr *expr)
 }
 
 /*
+ * Whether an expression without columns cannot raise an error, so that it does no harm to compute it
+ * where core may not.
+ */
+static bool
+is_harmless(Expr *expr)
+{
+	if (IsA(expr, SQLValueFunction))
+		return ((SQLValueFunction *) expr)->op <= SVFOP_LOCALTIMESTAMP_N;
+	if (!IsA(expr, FuncExpr))
+		return false;
+	switch (((FuncExpr *) expr)->funcid)
+	{
+		case F_NOW:
+		case F_STATEMENT_TIMESTAMP:
+		case F_TRANSACTION_TIMESTAMP:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
  * Compiles a node; NULL if it or a part of it is not known.
  */
 BaExpr *
@@ -286,7 +333,7 @@ ba_expr_compile_node(BaExprCompiler *compiler, Expr *expr)
 		return ba_expr_make_node(program, ba_leaf_eval_const, expr, NIL);
 	if (IsA(expr, Param) && compiler->conditional)
 		return ba_expr_make_node(program, ba_leaf_eval_param, expr, NIL);
-	if (!compiler->conditional && !contain_var_clause((Node *) expr))
+	if ((!compiler->conditional || is_harmless(expr)) && !contain_var_clause((Node *) expr))
 		return ba_expr_make_node(program, ba_leaf_eval_once, expr, NIL);
 	switch (nodeTag(expr))
 	{
@@ -325,6 +372,8 @@ ba_expr_compile_node(BaExprCompiler *compiler, Expr *expr)
 		case T_CoalesceExpr:
 			return compile_all(compiler, ba_logic_eval_coalesce, expr,
 							   ((CoalesceExpr *) expr)->args, true);
+		case T_MinMaxExpr:
+			return compile_min_max(compiler, (MinMaxExpr *) expr);
 		default:
 			return NULL;
 	}

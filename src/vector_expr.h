@@ -39,6 +39,7 @@ extern const BaVector *ba_logic_eval_distinct(BaExpr *expr, BaRows *rows);
 extern const BaVector *ba_logic_eval_case(BaExpr *expr, BaRows *rows);
 extern const BaVector *ba_logic_eval_coalesce(BaExpr *expr, BaRows *rows);
 extern const BaVector *ba_logic_eval_nullif(BaExpr *expr, BaRows *rows);
+extern const BaVector *ba_logic_eval_min_max(BaExpr *expr, BaRows *rows);
 
 /* in vector_call.c: functions of core or of anybody, called for each row */
 extern const BaVector *ba_call_eval(BaExpr *expr, BaRows *rows);

@@ -1,6 +1,6 @@
 /*
  * vector_logic.c
- *		AND, OR, NOT, tests for null and truth, CASE, COALESCE, NULLIF.
+ *		AND, OR, NOT, tests for null and truth, CASE, COALESCE, NULLIF, GREATEST, LEAST.
  *
  * These decide by nulls, where operations are just null if an operand is. All operands are
  * computed for all rows; then each row picks. Truth values are 0 and 1, under a
@@ -12,6 +12,8 @@
  * them: a numeric must keep the scale it would have in core.
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "compat.h"
 #include "utils/memutils.h"
@@ -354,5 +356,64 @@ ba_logic_eval_nullif(BaExpr *expr, BaRows *rows)
 		result->nulls[i] = equal || ba_op_is_null(operands[0], i);
 		result->ints[i] = result->nulls[i] ? 0 : operands[0]->ints[i];
 	}
+	return result;
+}
+
+/*
+ * Replaces the values of `best` where those of x are better: greater or, with `least`, less. Of
+ * equal ones the first stays.
+ */
+static void
+improve_ints(BaVector *best, const BaVector *x, bool least, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		bool better = least ? x->ints[i] < best->ints[i] : x->ints[i] > best->ints[i];
+
+		if (!ba_op_is_null(x, i) && (better || best->nulls[i]))
+		{
+			best->ints[i] = x->ints[i];
+			best->nulls[i] = false;
+		}
+	}
+}
+
+/* A NaN is greater than anything else. */
+static void
+improve_floats(BaVector *best, const BaVector *x, bool least, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		double a = least ? x->floats[i] : best->floats[i];
+		double b = least ? best->floats[i] : x->floats[i];
+		bool better = a < b || (!isnan(a) && isnan(b));
+
+		if (!ba_op_is_null(x, i) && (better || best->nulls[i]))
+		{
+			best->floats[i] = x->floats[i];
+			best->nulls[i] = false;
+		}
+	}
+}
+
+/*
+ * GREATEST and LEAST, of types that sort as the lane does. Nulls do not count.
+ */
+const BaVector *
+ba_logic_eval_min_max(BaExpr *expr, BaRows *rows)
+{
+	const BaVector **operands = get_operands(expr, rows);
+	bool least = ((MinMaxExpr *) expr->source)->op == IS_LEAST;
+	BaVector *result;
+
+	if (operands == NULL)
+		return NULL;
+	result = ba_expr_begin_result(expr, operands[0]->lane);
+	result->nulls = ba_vector_null_buffer(result);
+	memset(result->nulls, true, rows->n);
+	memset(result->ints, 0, rows->n * sizeof(int64));
+	for (int k = 0; k < expr->nargs; k++)
+		(result->lane == BA_LANE_INT ? improve_ints : improve_floats)(result, operands[k], least,
+																	  rows->n);
 	return result;
 }
