@@ -184,11 +184,13 @@ FROM generate_series(1, 60) AS g, generate_series(1, 5 + g * 3) AS n, LATERAL (
 CREATE TABLE outcomes AS
 SELECT g, outcome FROM generate_series(1, 60) AS g, compare(format($$
 	SELECT min(f), max(f), min(r), max(r), min(fn), max(fn), sum(f), sum(fn), avg(f), stddev(fn),
-		min(f) FILTER (WHERE o), max(f) FILTER (WHERE o), sum(f) FILTER (WHERE o), exact_sum(f), stats_agg(fn)
+		min(f) FILTER (WHERE o), max(f) FILTER (WHERE o), sum(f) FILTER (WHERE o), exact_sum(f), stats_agg(fn),
+		sum(f) FILTER (WHERE f::text = '-0'), sum(r) FILTER (WHERE f::text = '-0')
 	FROM sprinkled WHERE g = %s$$, g)) AS outcome
 UNION ALL
 SELECT NULL, compare($$SELECT g, min(f), max(f), min(r), max(r), min(fn), max(fn), sum(f), sum(r), avg(fn),
-	min(f) FILTER (WHERE o), max(f) FILTER (WHERE o), exact_avg(r) FROM sprinkled GROUP BY g$$);
+	min(f) FILTER (WHERE o), max(f) FILTER (WHERE o), exact_avg(r),
+	sum(f) FILTER (WHERE f::text = '-0'), sum(r) FILTER (WHERE f::text = '-0') FROM sprinkled GROUP BY g$$);
 SELECT count(*) FROM outcomes;
 SELECT g, outcome FROM outcomes WHERE outcome <> 'same' ORDER BY g;
 DROP TABLE outcomes;
