@@ -54,6 +54,7 @@ ba_group_create(int nkeys, const BaType *keys, int state_size, MemoryContext mem
 	groups->words = palloc0(ba_group_words_size(groups) * BA_VECTOR_ROWS);
 	groups->hashes = palloc(BA_VECTOR_ROWS * sizeof(uint64));
 	groups->misses = palloc(BA_VECTOR_ROWS * sizeof(int));
+	ba_group_prepare_order(groups);
 	MemoryContextSwitchTo(old);
 	return groups;
 }
@@ -96,12 +97,13 @@ ba_group_count(const BaGroups *groups)
 }
 
 /*
- * Bytes in use by records, long keys and the index; buffers for one vector not counted.
+ * Bytes in use by records, long keys and the index, or needed to emit them; buffers for one vector not counted.
  */
 Size
 ba_group_memory(const BaGroups *groups)
 {
-	return groups->chunk_bytes + groups->arena_bytes + ba_group_index_bytes(groups);
+	return groups->chunk_bytes + groups->arena_bytes + ba_group_index_bytes(groups) +
+		   ba_group_order_bytes(groups);
 }
 
 /*
@@ -115,6 +117,7 @@ ba_group_reset(BaGroups *groups)
 		ba_group_drop_index(groups);
 	else
 		ba_group_reset_index(groups);
+	ba_group_drop_order(groups);
 	MemoryContextReset(groups->arena);
 	groups->arena_free = groups->arena_end = NULL;
 	groups->arena_bytes = 0;
@@ -201,12 +204,30 @@ ba_group_add_long(BaGroups *groups, Size size)
 void
 ba_group_rewind(BaGroups *groups, BaGroupCursor *cursor)
 {
+	ba_group_make_order(groups);
+	ba_group_rewind_made(groups, cursor);
+}
+
+char *
+ba_group_next(BaGroups *groups, BaGroupCursor *cursor)
+{
+	if (groups->order == NULL)
+		return ba_group_next_made(groups, cursor);
+	return cursor->place < groups->count ? ba_group_get_ordered(groups, cursor->place++) : NULL;
+}
+
+/*
+ * Walks all groups in the order in which they were made.
+ */
+void
+ba_group_rewind_made(BaGroups *groups, BaGroupCursor *cursor)
+{
 	cursor->chunk = groups->last == NULL ? NULL : groups->first;
 	cursor->place = 0;
 }
 
 char *
-ba_group_next(BaGroups *groups, BaGroupCursor *cursor)
+ba_group_next_made(BaGroups *groups, BaGroupCursor *cursor)
 {
 	BaGroupChunk *chunk = cursor->chunk;
 

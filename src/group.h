@@ -7,8 +7,8 @@
  * never move. Two keys are one group if core's equality says so, and the group has the
  * key of its first row, as with core. There are exceptions where looking equal up would cost
  * too much (bpchar with and without trailing blanks, numerics of more than 17 digits that differ in
- * trailing zeros): these make two groups, which Finalize Aggregate above merges. Groups are
- * emitted in the order in which they were first seen.
+ * trailing zeros): these make two groups, which Finalize Aggregate above merges. Of these,
+ * the one seen first is emitted first.
  *
  * Memory: when ba_group_memory exceeds the caller's budget, the caller emits all
  * groups and calls ba_group_reset; one vector can add BA_VECTOR_ROWS groups at
@@ -40,7 +40,8 @@ extern uint64 ba_group_count(const BaGroups *groups);
 extern Size ba_group_memory(const BaGroups *groups);
 extern void ba_group_reset(BaGroups *groups);
 
-/* Walks all groups in the order they were made. */
+/* Walks all groups: in the order they were made while they are few, otherwise in one that suits the
+ * hash table of Finalize Aggregate. No ba_group_find after it before the next ba_group_reset. */
 typedef struct BaGroupCursor
 {
 	void *chunk;

@@ -61,8 +61,8 @@ ba_group_choose_index(BaGroups *groups, const BaVector *key, int n)
 	char *record;
 
 	groups->reconsider = false;
-	ba_group_rewind(groups, &cursor);
-	while ((record = ba_group_next(groups, &cursor)) != NULL)
+	ba_group_rewind_made(groups, &cursor);
+	while ((record = ba_group_next_made(groups, &cursor)) != NULL)
 	{
 		int64 value;
 
@@ -108,8 +108,8 @@ ba_group_choose_index(BaGroups *groups, const BaVector *key, int n)
 	groups->direct =
 		MemoryContextAllocExtended(groups->memory, (groups->direct_size + 2) * sizeof(char *),
 								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	ba_group_rewind(groups, &cursor);
-	while ((record = ba_group_next(groups, &cursor)) != NULL)
+	ba_group_rewind_made(groups, &cursor);
+	while ((record = ba_group_next_made(groups, &cursor)) != NULL)
 		*get_place(groups, record) = record;
 }
 

@@ -94,8 +94,8 @@ ba_group_build_slots(BaGroups *groups)
 	groups->slot_shift = 64 - pg_ceil_log2_64(nslots);
 	groups->max_count = nslots / (nslots <= SMALL_SLOTS ? 4 : 2);
 
-	ba_group_rewind(groups, &cursor);
-	while ((record = ba_group_next(groups, &cursor)) != NULL)
+	ba_group_rewind_made(groups, &cursor);
+	while ((record = ba_group_next_made(groups, &cursor)) != NULL)
 	{
 		uint64 hash = ba_group_hash_record(groups, record);
 		uint64 place = hash >> groups->slot_shift;

@@ -20,6 +20,8 @@
 #ifndef GROUP_INTERNAL_H
 #define GROUP_INTERNAL_H
 
+#include "fmgr.h"
+
 #include "group.h"
 
 /* What a key is, as far as its words go. */
@@ -61,6 +63,7 @@ typedef struct BaGroupKey
 	int word;      /* its first word in a record */
 	int nwords;    /* how many, there and as shown */
 	int shown;     /* its first shown word, or -1: its words are shown */
+	FmgrInfo hash; /* core's hash function (group_order.c) */
 	int null_word; /* the word that has its null bit, or -1: BA_NULL_WORD is in use */
 	uint64 null_bit;
 
@@ -108,6 +111,10 @@ struct BaGroups
 	char *arena_end;
 	Size arena_bytes;
 
+	/* emitting many */
+	bool can_order;
+	char **order; /* NULL before, and where they are emitted as they were made */
+
 	/* one integer key: its records by value, where the values lie close enough together */
 	bool single_int;
 	bool reconsider; /* see whether they do by now */
@@ -138,6 +145,8 @@ ba_group_words_size(const BaGroups *groups)
 
 /* in group.c */
 extern char *ba_group_add_record(BaGroups *groups);
+extern void ba_group_rewind_made(BaGroups *groups, BaGroupCursor *cursor);
+extern char *ba_group_next_made(BaGroups *groups, BaGroupCursor *cursor);
 extern BaLongKey *ba_group_add_long(BaGroups *groups, Size size);
 
 /* in group_key.c */
@@ -157,5 +166,12 @@ extern void ba_group_build_slots(BaGroups *groups);
 extern int ba_group_find_direct(BaGroups *groups, const BaVector *key, int n, char **records,
 								char **fresh);
 extern void ba_group_choose_index(BaGroups *groups, const BaVector *key, int n);
+
+/* in group_order.c */
+extern void ba_group_prepare_order(BaGroups *groups);
+extern Size ba_group_order_bytes(const BaGroups *groups);
+extern void ba_group_make_order(BaGroups *groups);
+extern char *ba_group_get_ordered(const BaGroups *groups, uint32 place);
+extern void ba_group_drop_order(BaGroups *groups);
 
 #endif
