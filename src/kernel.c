@@ -60,6 +60,7 @@ typedef struct KernelEntry
 static const KernelEntry entries[] = {
 	STARTED(F_INT8INC, INT8OID, "0", ba_kernel_count_star),
 	STARTED(F_INT8INC_ANY, INT8OID, "0", ba_kernel_count),
+	STARTED(F_INT8INC_FLOAT8_FLOAT8, INT8OID, "0", ba_kernel_count),
 
 	PLAIN(F_INT2_SUM, INT8OID, ba_kernel_sum_int4),
 	PLAIN(F_INT4_SUM, INT8OID, ba_kernel_sum_int4),
@@ -76,6 +77,7 @@ static const KernelEntry entries[] = {
 	SERIALISED(F_INT8_ACCUM, F_NUMERIC_SERIALIZE, ba_kernel_var_int8),
 	STARTED(F_FLOAT4_ACCUM, FLOAT8ARRAYOID, "{0,0,0}", ba_kernel_var_float),
 	STARTED(F_FLOAT8_ACCUM, FLOAT8ARRAYOID, "{0,0,0}", ba_kernel_var_float),
+	STARTED(F_FLOAT8_REGR_ACCUM, FLOAT8ARRAYOID, "{0,0,0,0,0,0}", ba_kernel_regr),
 
 	SERIALISED(F_NUMERIC_AVG_ACCUM, F_NUMERIC_AVG_SERIALIZE, ba_kernel_sum_numeric),
 	SERIALISED(F_NUMERIC_ACCUM, F_NUMERIC_SERIALIZE, ba_kernel_var_numeric),

@@ -117,6 +117,7 @@ extern const BaKernel ba_kernel_bool_or;
 extern const BaKernel ba_kernel_sum_float4;
 extern const BaKernel ba_kernel_sum_float8;
 extern const BaKernel ba_kernel_var_float; /* avg, var, stddev of floats: float8[3] */
+extern const BaKernel ba_kernel_regr;      /* corr, covar, regr_…: float8[6] */
 extern const BaKernel ba_kernel_min_float;
 extern const BaKernel ba_kernel_max_float;
 extern const BaKernel ba_kernel_sum_numeric; /* sum and avg: numeric_avg_serialize */

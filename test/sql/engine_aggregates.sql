@@ -164,6 +164,8 @@ BEGIN
 			query := format('SELECT n / 3, %s(f), min(r) FROM one_order GROUP BY n / 3', call);
 			INSERT INTO outcomes VALUES (format('%s by: %s %s %s', call, a, b, c), compare(query));
 		END LOOP;
+		query := 'SELECT n / 3, corr(f, n), regr_sxx(n, f), regr_syy(n, f), regr_sxy(f, r), regr_count(f, r) FROM one_order GROUP BY n / 3';
+		INSERT INTO outcomes VALUES (format('pairs: %s %s %s', a, b, c), compare(query));
 	END LOOP;
 END $$;
 CALL try_orders();
