@@ -97,7 +97,8 @@ ba_group_count(const BaGroups *groups)
 }
 
 /*
- * Bytes in use by records, long keys and the index, or needed to emit them; buffers for one vector not counted.
+ * Bytes in use by records, long keys and the index, or needed to emit them; not counting buffers
+ * for one vector.
  */
 Size
 ba_group_memory(const BaGroups *groups)

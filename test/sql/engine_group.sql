@@ -1,5 +1,7 @@
 -- Grouping in the engine: the same groups as core makes, with the same values in them.
 LOAD 'batchagg';
+CREATE SCHEMA grouping_test;
+SET search_path = grouping_test;
 SET datestyle = 'ISO';
 SET lc_monetary = 'C';
 SET extra_float_digits = 1;
@@ -175,3 +177,6 @@ SELECT k, q.*
 FROM generate_series(1, 3) AS k,
 	LATERAL (SELECT n % k AS r, count(*), sum(n) FROM keys GROUP BY 1) AS q
 ORDER BY 1, 2;
+
+SET client_min_messages = warning;
+DROP SCHEMA grouping_test CASCADE;
