@@ -66,7 +66,7 @@ PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 # first: a part of the install script must not have a test's name).
 # PGXS runs the harnesses whose list is defined; := leaves an empty one undefined.
 REGRESS := $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
-REGRESS_OPTS += --inputdir=test --load-extension=$(EXTENSION)
+REGRESS_OPTS += --inputdir=test --load-extension=$(EXTENSION) --encoding=UTF8
 ISOLATION := $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
 ISOLATION_OPTS += --inputdir=test --outputdir=. --load-extension=$(EXTENSION)
 TAP_TESTS := $(if $(wildcard test/t/*.pl),1)

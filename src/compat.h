@@ -170,4 +170,18 @@ ba_processed_group_clause(PlannerInfo *root)
 	adjust_appendrel_attrs_multilevel(root, node, (child)->relids, (parent)->relids)
 #endif
 
+/*
+ * 18 has range table entries that are no tables, and counts the others. Core names a column's table
+ * where there is more than one.
+ */
+static inline int
+ba_explain_table_count(ExplainState *es)
+{
+#if PG_VERSION_NUM >= 180000
+	return es->rtable_size;
+#else
+	return list_length(es->rtable);
+#endif
+}
+
 #endif

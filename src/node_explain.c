@@ -24,7 +24,7 @@ explain_plan(CustomScanState *css, List *ancestors, ExplainState *es)
 {
 	CustomScan *cscan = (CustomScan *) css->ss.ps.plan;
 	List *context = set_deparse_context_plan(es->deparse_cxt, &cscan->scan.plan, ancestors);
-	bool prefix = list_length(es->rtable) > 1 || es->verbose;
+	bool prefix = ba_explain_table_count(es) > 1 || es->verbose;
 	List *keys = NIL;
 	List *conjuncts = NIL;
 	ListCell *cell;
@@ -41,7 +41,8 @@ explain_plan(CustomScanState *css, List *ancestors, ExplainState *es)
 	if (keys != NIL)
 		ExplainPropertyList("Group Key", keys, es);
 	if (conjuncts != NIL)
-		ExplainPropertyText("Filter", deparse(make_ands_explicit(conjuncts), context, prefix), es);
+		ExplainPropertyText("Filter", deparse(make_ands_explicit(conjuncts), context, es->verbose),
+							es);
 }
 
 static void

@@ -54,7 +54,7 @@ INSERT INTO query (query) VALUES
 -- nothing but aggregates, sorts and the scan
 SELECT nr, line
 FROM query, explain_batches(replace(query, '{w}', 'true'), 500) line
-WHERE line LIKE '%(cost%' AND line !~ '(Aggregate|Sort|Tid Range Scan on item)  \(';
+WHERE line LIKE '%(cost%' AND line !~ '(Aggregate|Sort|Tid Range Scan on item|Custom Scan .BatchAgg. on item)  \(';
 
 CREATE VIEW checks AS
 SELECT nr, sum(check_again(query, size, workers)) AS rows

@@ -1,6 +1,8 @@
 -- The engine's aggregates against core's: every query is run by both, errors included.
 LOAD 'batchagg';
-SET search_path = public, batchagg;
+CREATE SCHEMA engine_aggregates;
+GRANT USAGE ON SCHEMA engine_aggregates TO PUBLIC;
+SET search_path = engine_aggregates, batchagg;
 SET datestyle = 'ISO';
 SET lc_monetary = 'C';
 SET max_parallel_workers_per_gather = 0;
@@ -234,7 +236,7 @@ FROM (VALUES ('sum_from_100(i)'), ('same_as_sum(i)'), ('count(DISTINCT g)'), ('s
 -- permission to run an aggregate, and its transition function by its owner
 CREATE ROLE engine_reader;
 GRANT SELECT ON mixed TO engine_reader;
-GRANT USAGE ON SCHEMA batchagg, public TO engine_reader;
+GRANT USAGE ON SCHEMA batchagg, engine_aggregates TO engine_reader;
 REVOKE EXECUTE ON FUNCTION pg_catalog.sum(int) FROM PUBLIC;
 SET batchagg.debug_force_engine = on;
 SET ROLE engine_reader;

@@ -1,6 +1,8 @@
 -- The engine's expressions against core's, row by row, errors included.
 LOAD 'batchagg';
-SET search_path = public, batchagg;
+CREATE SCHEMA engine_expr;
+GRANT USAGE ON SCHEMA engine_expr TO PUBLIC;
+SET search_path = engine_expr, batchagg;
 SET datestyle = 'ISO';
 SET lc_monetary = 'C';
 SET max_parallel_workers_per_gather = 0;

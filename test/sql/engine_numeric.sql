@@ -1,6 +1,8 @@
 -- The engine's numerics against core's: every query is run by both, errors included.
 LOAD 'batchagg';
-SET search_path = public, batchagg;
+CREATE SCHEMA engine_numeric;
+GRANT USAGE ON SCHEMA engine_numeric TO PUBLIC;
+SET search_path = engine_numeric, batchagg;
 SET max_parallel_workers_per_gather = 0;
 -- core adds floats in the order of rows, not of a sort that is not stable
 SET enable_sort = off;

@@ -1,5 +1,8 @@
 -- What went wrong in other engines that aggregate by vectors. Each query names what failed there.
 LOAD 'batchagg';
+CREATE SCHEMA engine_peers;
+GRANT USAGE ON SCHEMA engine_peers TO PUBLIC;
+SET search_path = engine_peers, batchagg;
 \getenv srcdir PG_ABS_SRCDIR
 \set check :srcdir '/lib/engine_check.sql'
 \set ECHO none

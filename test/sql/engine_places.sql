@@ -1,6 +1,9 @@
 -- Where the engine has to be right: every state a table may be in, and every place that
 -- a query may stand in. run_by tells that it was the engine, "same" that core agrees.
 LOAD 'batchagg';
+CREATE SCHEMA engine_places;
+GRANT USAGE ON SCHEMA engine_places TO PUBLIC;
+SET search_path = engine_places, batchagg;
 \getenv srcdir PG_ABS_SRCDIR
 \set check :srcdir '/lib/engine_check.sql'
 \set ECHO none

@@ -1,5 +1,8 @@
 -- What the engine's scan reads is what core reads: each query is run with and without it.
 LOAD 'batchagg';
+CREATE SCHEMA engine_scan;
+GRANT USAGE ON SCHEMA engine_scan TO PUBLIC;
+SET search_path = engine_scan, batchagg;
 SET batchagg.debug_force_engine = on;
 SET max_parallel_workers_per_gather = 0;
 
