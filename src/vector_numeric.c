@@ -214,70 +214,74 @@ ba_numeric_decode(Datum numeric, int64 *value, int *scale)
 }
 
 /*
- * Computes the scaled integers of a vector of numerics, or returns NULL where they are not all of
- * one scale and range.
+ * Computes the scaled integers of numerics of one scale, 0 for nulls; false if one is of another
+ * or does not fit. The usual form, short in every way and of up to four digits, is done here.
  */
 static bool
 decode_values(const Datum *numerics, int n, int scale, int64 *values)
 {
-	uint16 expected = SIGN_SHORT | scale << SHORT_SCALE_SHIFT;
-	int max_weight = (BA_NUMERIC_MAX_SCALE - scale) / DEC_DIGITS - 1;
-	uint64 lost = 0;
-	struct
-	{
-		int32 vl_len_;
-		uint16 header;
-	} zero = {.header = expected};
+	const uint16 expected = SIGN_SHORT | scale << SHORT_SCALE_SHIFT;
+	const int max_weight = (BA_NUMERIC_MAX_SCALE - scale) / DEC_DIGITS - 1;
+	char zero[VARHDRSZ_SHORT + sizeof(uint16)];
 
-	SET_VARSIZE(&zero, VARHDRSZ + sizeof(uint16));
+	SET_VARSIZE_SHORT(zero, sizeof(zero));
+	memcpy(zero + VARHDRSZ_SHORT, &expected, sizeof(expected));
 	for (int i = 0; i < n; i++)
 	{
-		const char *p = DatumGetPointer(numerics[i] != 0 ? numerics[i] : PointerGetDatum(&zero));
-		const char *digits = p + VARHDRSZ_SHORT + sizeof(uint16);
-		int size = VARATT_IS_1B(p) ? VARSIZE_1B(p) : 0;
+		const char *p = numerics[i] != (Datum) 0 ? DatumGetPointer(numerics[i]) : zero;
+		const char *digits = p + sizeof(zero);
 		uint16 header = read_uint16(p + VARHDRSZ_SHORT);
 		int weight = short_weight(header);
-		int ndigits = (size - (VARHDRSZ_SHORT + (int) sizeof(uint16))) / 2;
-		int step = DEC_DIGITS * (weight + 1 - ndigits) + scale - LEAST_POWER;
-		uint64 product = 0;
+		int ndigits;
+		int step;
+		uint64 negative;
+		uint64 product;
+		int its_scale;
 
-		if (size != 0 && (header & ~(SHORT_NEGATIVE | SHORT_WEIGHT_MASK)) == expected &&
-			weight <= max_weight && step >= 0 && ndigits <= 4)
+		if (unlikely(!VARATT_IS_1B(p) || weight > max_weight ||
+					 (header & ~(SHORT_NEGATIVE | SHORT_WEIGHT_MASK)) != expected))
+			goto other;
+		ndigits = (VARSIZE_1B(p) - (int) sizeof(zero)) / (int) sizeof(int16);
+		switch (ndigits)
 		{
-			uint64 negative = (header & SHORT_NEGATIVE) != 0;
-
-			switch (ndigits)
-			{
-				case 4:
-					product = read_uint16(digits);
-					digits += sizeof(int16);
-					/* FALLTHROUGH */
-				case 3:
-					product = product * NBASE + read_uint16(digits);
-					digits += sizeof(int16);
-					/* FALLTHROUGH */
-				case 2:
-					product = product * NBASE + read_uint16(digits);
-					digits += sizeof(int16);
-					/* FALLTHROUGH */
-				case 1:
-					product = product * NBASE + read_uint16(digits);
-			}
-			lost |= product & steps[step].lost;
-			product = (product >> steps[step].shift) * steps[step].factor;
-			lost |= product > steps[step].limit;
-			values[i] = (int64) ((product ^ -negative) + negative);
+			case 0:
+				values[i] = 0;
+				continue;
+			case 1:
+				product = read_uint16(digits);
+				break;
+			case 2:
+				product = (uint64) read_uint16(digits) * NBASE + read_uint16(digits + 2);
+				break;
+			case 3:
+				product = ((uint64) read_uint16(digits) * NBASE + read_uint16(digits + 2)) * NBASE +
+						  read_uint16(digits + 4);
+				break;
+			case 4:
+				product =
+					(((uint64) read_uint16(digits) * NBASE + read_uint16(digits + 2)) * NBASE +
+					 read_uint16(digits + 4)) *
+						NBASE +
+					read_uint16(digits + 6);
+				break;
+			default:
+				goto other;
 		}
-		else
-		{
-			int its_scale;
+		step = DEC_DIGITS * (weight + 1 - ndigits) + scale - LEAST_POWER;
+		if (unlikely(step < 0 || (product & steps[step].lost) != 0))
+			goto other;
+		product = (product >> steps[step].shift) * steps[step].factor;
+		if (unlikely(product > steps[step].limit))
+			goto other;
+		negative = (header & SHORT_NEGATIVE) != 0;
+		values[i] = (int64) ((product ^ -negative) + negative);
+		continue;
 
-			if (!ba_numeric_decode(PointerGetDatum(p), &values[i], &its_scale) ||
-				its_scale != scale)
-				return false;
-		}
+other:
+		if (!ba_numeric_decode(PointerGetDatum(p), &values[i], &its_scale) || its_scale != scale)
+			return false;
 	}
-	return lost == 0;
+	return true;
 }
 
 /*
