@@ -214,13 +214,8 @@ find_skipped(BaNodeAgg *agg, BaRows *rows, const BaVector **args)
 		skip = ba_vector_unite_nulls(agg->skip, skip, args[i]->nulls, rows->n);
 	if (agg->filter != NULL)
 	{
-		const BaVector *filter = ba_expr_evaluate(agg->filter, rows);
-		bool *rejected = agg->skip;
-
-		for (int i = 0; i < rows->n; i++)
-			rejected[i] = filter->ints[i] == 0 || (filter->nulls != NULL && filter->nulls[i]) ||
-						  (skip != NULL && skip[i]);
-		skip = rejected;
+		ba_vector_find_untrue(agg->skip, ba_expr_evaluate(agg->filter, rows), skip, rows->n);
+		skip = agg->skip;
 	}
 	return skip;
 }

@@ -182,3 +182,24 @@ ba_vector_unite_nulls(bool *buffer, const bool *a, const bool *b, int n)
 		buffer[i] = a[i] | b[i];
 	return buffer;
 }
+
+/*
+ * Sets rejected[i] for the rows for which a condition is false or null, or that `already` has, which
+ * may be NULL or the same array.
+ */
+void
+ba_vector_find_untrue(bool *rejected, const BaVector *condition, const bool *already, int n)
+{
+	const int64 *values = condition->ints;
+	const bool *nulls = condition->nulls;
+
+	if (already == NULL)
+		for (int i = 0; i < n; i++)
+			rejected[i] = values[i] == 0;
+	else
+		for (int i = 0; i < n; i++)
+			rejected[i] = already[i] | (values[i] == 0);
+	if (nulls != NULL)
+		for (int i = 0; i < n; i++)
+			rejected[i] |= nulls[i];
+}

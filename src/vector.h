@@ -157,6 +157,8 @@ extern Datum ba_vector_get_datum(const BaVector *vector, int row, MemoryContext 
 extern void ba_vector_set_datum(BaVector *vector, int row, Datum value);
 extern void ba_vector_set_null(BaVector *vector, int row);
 extern void ba_vector_detoast(BaVector *vector, int n, MemoryContext memory);
+extern void ba_vector_find_untrue(bool *rejected, const BaVector *condition, const bool *already,
+								  int n);
 extern const bool *ba_vector_unite_nulls(bool *buffer, const bool *a, const bool *b, int n);
 
 /* in vector_expr.c: compiling and evaluating */

@@ -4,10 +4,10 @@
  *
  * The elements become a set once, and again when a parameter changes:
  *
- *		few integers			compared one after the other, all rows at a time
+ *		few integers			compared four at a time, all rows at a time
  *		integers close together	a bitmap
- *		other integers			open addressing, at most half full
- *		texts					chains by length and some bytes, or by a hash of all if many
+ *		other integers, texts	open addressing, sparsely filled, so that most rows are settled by
+ *								one look
  *
  * The answer for a row is null if x is, or if it was not found while the array
  * has a null; for an empty array it is never null.
@@ -23,13 +23,14 @@
 #include "utils/memutils.h"
 #include "vector_expr.h"
 #include "vector_ops.h"
+#include "vector_text.h"
 
 /* Integers up to that many are compared one by one. */
-#define FEW 4
+#define FEW 16
 /* Bits of a bitmap at most. */
 #define MAX_RANGE (64 * 1024)
-/* Texts up to that many are told apart by a look at some of their bytes. */
-#define FEW_TEXTS 64
+/* Sets up to that many values have 8 slots a value, others 2 to 4. */
+#define SMALL_SET 1024
 
 typedef enum SetKind
 {
@@ -39,12 +40,13 @@ typedef enum SetKind
 	SET_TEXT,
 } SetKind;
 
-typedef struct Text
+/* A slot of texts. */
+typedef struct TextSlot
 {
-	const char *data;
-	int len;
-	int next; /* in the chain of its bucket, or -1 */
-} Text;
+	const char *bytes; /* NULL where there is none */
+	int size;
+	uint64 prefix;
+} TextSlot;
 
 typedef struct Set
 {
@@ -59,13 +61,11 @@ typedef struct Set
 	uint64 base; /* SET_BITMAP: the least value */
 	uint64 range;
 	uint64 *bits;
+	int shift; /* SET_HASH, SET_TEXT: of a hash, to get a slot */
+	uint32 mask;
 	int64 *slots; /* SET_HASH: `empty` where there is none */
 	int64 empty;
-	uint32 mask; /* of buckets or slots */
-	int shift;
-	bool weak; /* SET_TEXT: hash some bytes only */
-	int *buckets;
-	Text *texts;
+	TextSlot *texts;
 } Set;
 
 /* Functions that compare what vectors hold as integers, or texts. */
@@ -107,21 +107,44 @@ ba_array_is_possible(ScalarArrayOpExpr *expr)
 }
 
 static inline uint32
-hash_int(const Set *set, int64 value)
+get_slot(const Set *set, uint64 value)
 {
-	return (uint32) ((uint64) value * UINT64CONST(0x9E3779B97F4A7C15) >> set->shift);
+	return (uint32) (value * UINT64CONST(0x9E3779B97F4A7C15) >> set->shift);
 }
 
 static inline uint32
-hash_text(const Set *set, const char *data, int len)
+get_text_slot(const Set *set, BaString string, uint64 prefix)
 {
-	const unsigned char *bytes = (const unsigned char *) data;
+	if (string.size > 16)
+		return get_slot(set,
+						hash_bytes_extended((const unsigned char *) string.bytes, string.size, 0));
+	if (string.size > 8)
+	{
+		uint64 rest;
 
-	if (!set->weak)
-		return hash_bytes(bytes, len) & set->mask;
-	if (len == 0)
-		return 0;
-	return (len + bytes[0] * 5 + bytes[len - 1] * 17 + bytes[len / 2] * 3) & set->mask;
+		memcpy(&rest, string.bytes + string.size - 8, 8);
+		prefix ^= rest * UINT64CONST(0xC2B2AE3D27D4EB4F);
+	}
+	return get_slot(set, prefix + string.size);
+}
+
+/*
+ * Sets the number of slots for n values, and returns it.
+ */
+static int
+size_slots(Set *set, int n)
+{
+	int nslots = 16;
+	int wanted = n <= SMALL_SET ? 8 * n : 2 * n;
+
+	set->shift = 60;
+	while (nslots < wanted)
+	{
+		nslots *= 2;
+		set->shift--;
+	}
+	set->mask = nslots - 1;
+	return nslots;
 }
 
 static int
@@ -139,7 +162,7 @@ compare_values(const void *a, const void *b)
 static void
 index_values(Set *set)
 {
-	int nslots = 4;
+	int nslots;
 
 	if (set->nvalues <= FEW)
 	{
@@ -161,13 +184,7 @@ index_values(Set *set)
 		return;
 	}
 	set->kind = SET_HASH;
-	set->shift = 62;
-	while (nslots < 2 * set->nvalues)
-	{
-		nslots *= 2;
-		set->shift--;
-	}
-	set->mask = nslots - 1;
+	nslots = size_slots(set, set->nvalues);
 
 	/* a value that no element has: between two that are not next to each other */
 	set->empty = set->values[0] + 1;
@@ -178,7 +195,7 @@ index_values(Set *set)
 		set->slots[i] = set->empty;
 	for (int i = 0; i < set->nvalues; i++)
 	{
-		uint32 slot = hash_int(set, set->values[i]);
+		uint32 slot = get_slot(set, set->values[i]);
 
 		while (set->slots[slot] != set->empty && set->slots[slot] != set->values[i])
 			slot = (slot + 1) & set->mask;
@@ -186,34 +203,32 @@ index_values(Set *set)
 	}
 }
 
+static inline bool
+is_same_text(const TextSlot *slot, BaString string, uint64 prefix)
+{
+	return slot->prefix == prefix && slot->size == string.size &&
+		   (string.size <= 8 || ba_string_equal_bytes(slot->bytes, string.bytes, string.size));
+}
+
 static void
 index_texts(Set *set, const Datum *elements, const bool *nulls, int n)
 {
-	int nbuckets = 64;
-
 	set->kind = SET_TEXT;
-	set->weak = n <= FEW_TEXTS;
-	while (nbuckets < 4 * n)
-		nbuckets *= 2;
-	set->mask = nbuckets - 1;
-	set->buckets = palloc(nbuckets * sizeof(int));
-	for (int i = 0; i < nbuckets; i++)
-		set->buckets[i] = -1;
-	set->texts = palloc(Max(1, n) * sizeof(Text));
+	set->texts = palloc0(size_slots(set, n) * sizeof(TextSlot));
 	for (int i = 0; i < n; i++)
 	{
-		Text *text = &set->texts[i];
-		struct varlena *element;
-		uint32 bucket;
+		BaString string;
+		uint64 prefix;
+		uint32 slot;
 
 		if (nulls[i])
 			continue;
-		element = PG_DETOAST_DATUM_PACKED(elements[i]);
-		text->data = VARDATA_ANY(element);
-		text->len = VARSIZE_ANY_EXHDR(element);
-		bucket = hash_text(set, text->data, text->len);
-		text->next = set->buckets[bucket];
-		set->buckets[bucket] = i;
+		string = ba_string_get(PointerGetDatum(PG_DETOAST_DATUM_PACKED(elements[i])));
+		prefix = ba_string_prefix(string);
+		slot = get_text_slot(set, string, prefix);
+		while (set->texts[slot].bytes != NULL && !is_same_text(&set->texts[slot], string, prefix))
+			slot = (slot + 1) & set->mask;
+		set->texts[slot] = (TextSlot){string.bytes, string.size, prefix};
 	}
 }
 
@@ -267,17 +282,30 @@ build_set(Set *set, Datum value, bool isnull)
  * Loops: set r[i] to 1 if the value of a row is in the set, or else to 0.
  */
 BA_VECTOR_LOOP static void
+find_four(const int64 *x, const int64 *v, int64 *restrict r, int n)
+{
+	const int64 a = v[0];
+	const int64 b = v[1];
+	const int64 c = v[2];
+	const int64 d = v[3];
+
+	for (int i = 0; i < n; i++)
+		r[i] |= (x[i] == a) | (x[i] == b) | (x[i] == c) | (x[i] == d);
+}
+
+static void
 find_few(const Set *set, const BaVector *x, int64 *restrict r, int n)
 {
-	const int64 *restrict values = x->ints;
-	int64 v[FEW];
+	memset(r, 0, n * sizeof(int64));
+	for (int k = 0; k < set->nvalues; k += 4)
+	{
+		int64 v[4];
 
-	/* unused places repeat a value, so that the loop has no branch */
-	for (int k = 0; k < FEW; k++)
-		v[k] = set->values[k < set->nvalues ? k : 0];
-	for (int i = 0; i < n; i++)
-		r[i] =
-			(values[i] == v[0]) | (values[i] == v[1]) | (values[i] == v[2]) | (values[i] == v[3]);
+		/* places behind the last repeat it */
+		for (int j = 0; j < 4; j++)
+			v[j] = set->values[Min(k + j, set->nvalues - 1)];
+		find_four(x->ints, v, r, n);
+	}
 }
 
 static void
@@ -298,7 +326,7 @@ find_hash(const Set *set, const BaVector *x, int64 *restrict r, int n)
 	for (int i = 0; i < n; i++)
 	{
 		int64 value = x->ints[i];
-		uint32 slot = hash_int(set, value);
+		uint32 slot = get_slot(set, value);
 
 		while (set->slots[slot] != value && set->slots[slot] != set->empty)
 			slot = (slot + 1) & set->mask;
@@ -311,22 +339,13 @@ find_text(const Set *set, const Datum *values, int64 *restrict r, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		const char *data;
-		int len;
-		int place;
+		BaString string = ba_string_get(values[i]);
+		uint64 prefix = ba_string_prefix(string);
+		uint32 slot = get_text_slot(set, string, prefix);
 
-		r[i] = 0;
-		if (values[i] == (Datum) 0)
-			continue;
-		data = VARDATA_ANY(DatumGetPointer(values[i]));
-		len = VARSIZE_ANY_EXHDR(DatumGetPointer(values[i]));
-		for (place = set->buckets[hash_text(set, data, len)]; place >= 0;
-			 place = set->texts[place].next)
-			if (set->texts[place].len == len && memcmp(set->texts[place].data, data, len) == 0)
-			{
-				r[i] = 1;
-				break;
-			}
+		while (set->texts[slot].bytes != NULL && !is_same_text(&set->texts[slot], string, prefix))
+			slot = (slot + 1) & set->mask;
+		r[i] = set->texts[slot].bytes != NULL;
 	}
 }
 
@@ -379,10 +398,7 @@ ba_array_eval(BaExpr *expr, BaRows *rows)
 	switch (set->kind)
 	{
 		case SET_FEW:
-			if (set->nvalues > 0)
-				find_few(set, x, result->ints, n);
-			else
-				memset(result->ints, 0, n * sizeof(int64));
+			find_few(set, x, result->ints, n);
 			break;
 		case SET_BITMAP:
 			find_bit(set, x, result->ints, n);

@@ -146,8 +146,12 @@ ba_logic_eval_null_test(BaExpr *expr, BaRows *rows)
 	if (a == NULL)
 		return NULL;
 	result = ba_expr_begin_result(expr, BA_LANE_INT);
-	for (int i = 0; i < rows->n; i++)
-		result->ints[i] = ba_op_is_null(a, i) == is_null;
+	if (a->nulls == NULL)
+		for (int i = 0; i < rows->n; i++)
+			result->ints[i] = !is_null;
+	else
+		for (int i = 0; i < rows->n; i++)
+			result->ints[i] = a->nulls[i] == is_null;
 	return result;
 }
 
@@ -250,6 +254,21 @@ choose_values(int64 *restrict r, const int64 *x, const int64 *mask, int n)
 		r[i] = (x[i] & mask[i]) | (r[i] & ~mask[i]);
 }
 
+BA_VECTOR_LOOP static void
+choose_nulls(bool *restrict r, const bool *x, const int64 *mask, int n)
+{
+	if (x == NULL)
+		for (int i = 0; i < n; i++)
+			r[i] &= mask[i] == 0;
+	else
+		for (int i = 0; i < n; i++)
+		{
+			bool pick = mask[i] != 0;
+
+			r[i] = (x[i] & pick) | (r[i] & !pick);
+		}
+}
+
 /*
  * Lets the rows whose mask is -1, not 0, take the value of an operand.
  */
@@ -266,10 +285,8 @@ choose(BaVector *result, const int64 *mask, const BaVector *value, BaRows *rows)
 				result->datums[i] = ba_op_is_null(value, i)
 										? (Datum) 0
 										: ba_vector_get_datum(value, i, rows->memory);
-	if (result->nulls == NULL)
-		return;
-	for (int i = 0; i < n; i++)
-		result->nulls[i] = mask[i] != 0 ? ba_op_is_null(value, i) : result->nulls[i];
+	if (result->nulls != NULL)
+		choose_nulls(result->nulls, value->nulls, mask, n);
 }
 
 /*
@@ -334,6 +351,17 @@ ba_logic_eval_coalesce(BaExpr *expr, BaRows *rows)
 	return result;
 }
 
+/* Makes a row null where the equality holds. */
+BA_VECTOR_LOOP static void
+blank(int64 *restrict r, bool *restrict nulls, const int64 *equal, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = equal[i] != 0;
+		r[i] &= equal[i] - 1;
+	}
+}
+
 /*
  * NULLIF: operands are the value, and its equality with the other.
  */
@@ -349,13 +377,16 @@ ba_logic_eval_nullif(BaExpr *expr, BaRows *rows)
 	result->scale = operands[0]->scale;
 	result->extended = operands[0]->extended;
 	result->nulls = ba_vector_null_buffer(result);
-	for (int i = 0; i < rows->n; i++)
-	{
-		bool equal = operands[1]->ints[i] != 0 && !ba_op_is_null(operands[1], i);
-
-		result->nulls[i] = equal || ba_op_is_null(operands[0], i);
-		result->ints[i] = result->nulls[i] ? 0 : operands[0]->ints[i];
-	}
+	memcpy(result->ints, operands[0]->ints, rows->n * sizeof(int64));
+	blank(result->ints, result->nulls, operands[1]->ints, rows->n);
+	/* where the equality is null, a row is null if the value is, and else has it */
+	if (operands[1]->nulls != NULL)
+		for (int i = 0; i < rows->n; i++)
+			if (operands[1]->nulls[i])
+			{
+				result->nulls[i] = ba_op_is_null(operands[0], i);
+				result->ints[i] = operands[0]->ints[i];
+			}
 	return result;
 }
 
