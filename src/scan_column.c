@@ -449,6 +449,36 @@ pass_attribute(BaCursor *cursor, const BaColumn *column, int n, const bool *abse
 }
 
 /*
+ * Moves cursor->reached from the end of an attribute to the end of the next, a varlena that every
+ * row has; sets where it begins in values, unless that is NULL. Returns whether any is extended. Most
+ * have a short header, before which there is no padding.
+ */
+static pg_attribute_always_inline bool
+pass_varlena(BaCursor *cursor, uint32 align, int n, Datum *values)
+{
+	uint32 *reached = cursor->reached;
+	bool extended = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		char *value = cursor->data[i] + reached[i];
+
+		if (likely(VARATT_IS_1B(value) && !VARATT_IS_1B_E(value)))
+			reached[i] += VARSIZE_1B(value);
+		else
+		{
+			if (!VARATT_NOT_PAD_BYTE(value))
+				value = cursor->data[i] + TYPEALIGN(align, reached[i]);
+			extended |= is_extended(PointerGetDatum(value));
+			reached[i] = value - cursor->data[i] + VARSIZE_ANY(value);
+		}
+		if (values != NULL)
+			values[i] = PointerGetDatum(value);
+	}
+	return extended;
+}
+
+/*
  * Walks to the end of an attribute, storing those that are wanted.
  */
 static void
@@ -475,6 +505,19 @@ walk_over(BaScan *scan, int last)
 		bool some_absent = find_absent(cursor, index, n);
 		const bool *absent = some_absent ? cursor->absent : NULL;
 
+		if (column->len == -1 && !some_absent)
+		{
+			if (column->wanted && column->stamp != scan->rows.stamp)
+			{
+				column->vector.extended =
+					pass_varlena(cursor, column->align, n, column->vector.datums);
+				column->vector.nulls = NULL;
+				column->stamp = scan->rows.stamp;
+			}
+			else
+				(void) pass_varlena(cursor, column->align, n, NULL);
+			continue;
+		}
 		align_reached(cursor, column, n, absent);
 		if (column->wanted && column->stamp != scan->rows.stamp)
 		{
