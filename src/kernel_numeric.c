@@ -258,16 +258,25 @@ add_value(BaAgg *agg, Sum *s, int64 value, int scale, bool squares)
 	add_sum(agg, s, &other.base, squares);
 }
 
-static void
+static pg_attribute_always_inline void
 add_datum(BaAgg *agg, Sum *s, Datum datum, bool squares)
 {
 	int64 value;
 	int scale;
+	int128 sum;
 
-	if (ba_numeric_decode(datum, &value, &scale))
+	if (!ba_numeric_decode(datum, &value, &scale))
+		spill_value(agg, s, datum);
+	else if (squares || scale > s->scale ||
+			 __builtin_add_overflow(s->sum, (int128) value * ba_numeric_powers[s->scale - scale],
+									&sum))
 		add_value(agg, s, value, scale, squares);
 	else
-		spill_value(agg, s, datum);
+	{
+		s->sum = sum;
+		s->count++;
+		s->coarse += scale < s->scale;
+	}
 }
 
 /*

@@ -22,7 +22,7 @@
 #define SIGN_NEGATIVE 0x4000
 
 /* N, two sums, and what numeric adds */
-#define MAX_SUM (4 * sizeof(int32) + lengthof(((BaNumericDigits *) NULL)->digits) * sizeof(int16))
+#define MAX_SUM (4 * sizeof(int32) + lengthof(((BaNumericDigits *) NULL)->buffer) * sizeof(int16))
 #define MAX_SIZE (VARHDRSZ + sizeof(int64) + 2 * MAX_SUM + sizeof(int32) + 4 * sizeof(int64))
 
 static char *

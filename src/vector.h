@@ -213,7 +213,8 @@ typedef struct BaNumericDigits
 	int scale;
 	int weight;
 	int ndigits;
-	int16 digits[20]; /* room for 192 bits, worked out four digits at a time */
+	const int16 *digits; /* in the buffer */
+	int16 buffer[20];    /* room for 192 bits, worked out four digits at a time */
 } BaNumericDigits;
 
 extern const int64 ba_numeric_powers[BA_NUMERIC_MAX_SCALE + 1]; /* 10^i */

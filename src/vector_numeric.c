@@ -197,16 +197,24 @@ ba_numeric_decode(Datum numeric, int64 *value, int *scale)
 	power = DEC_DIGITS * (parts.weight + 1 - parts.ndigits) + parts.scale;
 	if (power < LEAST_POWER || power > BA_NUMERIC_MAX_SCALE)
 		return false;
-	if (power < 0)
+	if (power >= 0)
+	{
+		if (product > PG_INT64_MAX)
+			return false;
+		product *= ba_numeric_powers[power];
+	}
+	else if (product <= PG_UINT64_MAX)
+	{
+		if ((uint64) product % ba_numeric_powers[-power] != 0)
+			return false;
+		product = (uint64) product / ba_numeric_powers[-power];
+	}
+	else
 	{
 		if (product % ba_numeric_powers[-power] != 0)
 			return false;
 		product /= ba_numeric_powers[-power];
 	}
-	else if (product > PG_INT64_MAX)
-		return false;
-	else
-		product *= ba_numeric_powers[power];
 	if (product > PG_INT64_MAX)
 		return false;
 	*value = parts.negative ? -(int64) product : (int64) product;
@@ -321,57 +329,67 @@ ba_numeric_decode_vector(const BaVector *numerics, int n, BaVector *result)
 }
 
 /*
- * Lays out magnitude / 10^scale as core would: 192 bits, lowest word first.
+ * Multiplies an integer of 192 bits by a factor, then takes off four digits at a time, from the
+ * last, until the rest has one word, which it returns. Digits are put before *first, which is moved.
  */
-void
-ba_numeric_split(const uint64 magnitude[3], bool negative, int scale, BaNumericDigits *digits)
+static uint64
+split_words(const uint64 magnitude[3], uint64 factor, int16 **first)
 {
 	const uint64 chunk = UINT64CONST(10000000000000000); /* four digits */
 	uint64 words[4] = {magnitude[0], magnitude[1], magnitude[2], 0};
-	uint64 pad = ba_numeric_powers[(DEC_DIGITS - scale % DEC_DIGITS) % DEC_DIGITS];
-	int nwords = 4;
-	int16 *end = digits->digits + lengthof(digits->digits);
-	int16 *first = end;
+	int nwords = lengthof(words);
 	uint128 carry = 0;
 
-	/* the last digit ends with the decimal that makes a multiple of four */
 	for (int i = 0; i < nwords; i++)
 	{
-		carry += (uint128) words[i] * pad;
+		carry += (uint128) words[i] * factor;
 		words[i] = (uint64) carry;
 		carry >>= 64;
 	}
 	for (;;)
 	{
-		uint64 rest;
+		uint128 remainder = 0;
 
-		while (nwords > 0 && words[nwords - 1] == 0)
+		while (nwords > 1 && words[nwords - 1] == 0)
 			nwords--;
-		if (nwords <= 1)
-			rest = words[0];
-		else
+		if (nwords == 1)
+			return words[0];
+		for (int i = nwords - 1; i >= 0; i--)
 		{
-			uint128 remainder = 0;
-
-			for (int i = nwords - 1; i >= 0; i--)
-			{
-				remainder = remainder << 64 | words[i];
-				words[i] = (uint64) (remainder / chunk);
-				remainder %= chunk;
-			}
-			rest = (uint64) remainder;
+			remainder = remainder << 64 | words[i];
+			words[i] = (uint64) (remainder / chunk);
+			remainder %= chunk;
 		}
-		for (int i = 0; nwords > 1 ? i < 4 : rest != 0; i++)
+		for (int i = 0; i < 4; i++)
 		{
-			*--first = rest % NBASE;
-			rest /= NBASE;
+			*--*first = (uint64) remainder % NBASE;
+			remainder = (uint64) remainder / NBASE;
 		}
-		if (nwords <= 1)
-			break;
 	}
+}
+
+/*
+ * Lays out magnitude / 10^scale as core would: 192 bits, lowest word first.
+ */
+void
+ba_numeric_split(const uint64 magnitude[3], bool negative, int scale, BaNumericDigits *digits)
+{
+	/* so that the last digit ends with the last decimal */
+	uint64 factor = ba_numeric_powers[-scale & (DEC_DIGITS - 1)];
+	int16 *end = digits->buffer + lengthof(digits->buffer);
+	int16 *first = end;
+	uint64 rest;
+
+	if ((magnitude[1] | magnitude[2]) == 0 && magnitude[0] <= PG_UINT64_MAX / 1000)
+		rest = magnitude[0] * factor;
+	else
+		rest = split_words(magnitude, factor, &first);
+	for (; rest != 0; rest /= NBASE)
+		*--first = rest % NBASE;
 	while (first < end && *first == 0)
 		first++;
 	digits->ndigits = end - first;
+	digits->digits = first;
 	digits->weight = digits->ndigits - 1 - (scale + DEC_DIGITS - 1) / DEC_DIGITS;
 	digits->negative = negative;
 	digits->scale = scale;
@@ -382,7 +400,6 @@ ba_numeric_split(const uint64 magnitude[3], bool negative, int scale, BaNumericD
 		digits->weight = 0;
 		digits->negative = false;
 	}
-	memmove(digits->digits, first, sizeof(int16) * digits->ndigits);
 }
 
 /*

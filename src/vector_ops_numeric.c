@@ -273,26 +273,31 @@ eval_from_int(BaExpr *expr, BaRows *rows)
 }
 
 /*
- * To the nearest integer, halves away from zero; gives up out of min .. max.
+ * Divides by a power of ten, rounded as core rounds: halves away from zero.
+ */
+static inline int64
+divide(int64 value, int64 power)
+{
+	int64 rest = value % power;
+
+	return value / power + (power > 1 && rest >= power / 2) - (power > 1 && rest <= -(power / 2));
+}
+
+/*
+ * To the nearest integer; gives up out of min .. max.
  */
 static const BaVector *
 eval_to_int(BaExpr *expr, BaRows *rows, int64 min, int64 max)
 {
 	Operand a;
 	BaVector *result = begin_unary(expr, rows, BA_LANE_INT, &a);
-	int64 power;
 
 	if (result == NULL)
 		return NULL;
-	power = ba_numeric_powers[a.scale];
 	for (int i = 0; i < rows->n; i++)
 	{
-		int64 value = get_value(&a, i);
-		int64 quotient = value / power;
-		int64 rest = value % power;
+		int64 quotient = divide(get_value(&a, i), ba_numeric_powers[a.scale]);
 
-		if (power > 1)
-			quotient += (rest >= power / 2) - (rest <= -(power / 2));
 		if (unlikely(quotient < min || quotient > max))
 			return NULL;
 		result->ints[i] = quotient;
@@ -316,6 +321,84 @@ static const BaVector *
 eval_to_int8(BaExpr *expr, BaRows *rows)
 {
 	return eval_to_int(expr, rows, PG_INT64_MIN, PG_INT64_MAX);
+}
+
+/*
+ * To a scale, by rounding or truncating, or by adding zeros. Gives up where the integer is larger
+ * than max.
+ */
+static const BaVector *
+eval_to_scale(BaExpr *expr, BaRows *rows, int scale, bool truncate, int64 max)
+{
+	Operand a;
+	BaVector *result = begin_unary(expr, rows, BA_LANE_NUMERIC, &a);
+	int64 power;
+
+	if (result == NULL || (scale > a.scale && !rescale(expr, 0, &a, scale, rows->n)))
+		return NULL;
+	power = ba_numeric_powers[a.scale - scale];
+	for (int i = 0; i < rows->n; i++)
+	{
+		int64 value = get_value(&a, i);
+
+		value = truncate ? value / power : divide(value, power);
+		if (unlikely(value < -max || value > max))
+			return NULL;
+		result->ints[i] = value;
+	}
+	result->scale = scale;
+	return result;
+}
+
+/*
+ * Gets the constant that is the second argument; -1 if it is none or negative.
+ */
+static int64
+get_second(BaExpr *expr, BaRows *rows)
+{
+	const BaVector *vector = ba_expr_get(expr->args[1], rows);
+
+	if (vector == NULL || !vector->constant || vector->nulls != NULL || rows->n == 0)
+		return -1;
+	return vector->ints[0];
+}
+
+static const BaVector *
+eval_round(BaExpr *expr, BaRows *rows)
+{
+	int64 scale = get_second(expr, rows);
+
+	if (scale < 0 || scale > BA_NUMERIC_MAX_SCALE)
+		return NULL;
+	return eval_to_scale(expr, rows, scale, false, PG_INT64_MAX);
+}
+
+static const BaVector *
+eval_trunc(BaExpr *expr, BaRows *rows)
+{
+	int64 scale = get_second(expr, rows);
+
+	if (scale < 0 || scale > BA_NUMERIC_MAX_SCALE)
+		return NULL;
+	return eval_to_scale(expr, rows, scale, true, PG_INT64_MAX);
+}
+
+/*
+ * numeric(precision, scale), packed into a type modifier: precision in the upper 16 bits, scale in
+ * the lower 11, signed.
+ */
+static const BaVector *
+eval_to_precision(BaExpr *expr, BaRows *rows)
+{
+	int64 typmod = get_second(expr, rows) - VARHDRSZ;
+	int precision = typmod >> 16 & 0xffff;
+	int scale = typmod & 0x7ff;
+
+	if (typmod < 0 || scale > BA_NUMERIC_MAX_SCALE)
+		return NULL;
+	return eval_to_scale(expr, rows, scale, false,
+						 precision <= BA_NUMERIC_MAX_SCALE ? ba_numeric_powers[precision] - 1
+														   : PG_INT64_MAX);
 }
 
 /*
@@ -377,6 +460,9 @@ const BaOp ba_ops_numeric[] = {
 	{F_NUMERIC_UPLUS, eval_plus, BA_LANE_NUMERIC},
 	{F_NUMERIC_ABS, eval_abs, BA_LANE_NUMERIC},
 	{F_ABS_NUMERIC, eval_abs, BA_LANE_NUMERIC},
+	{F_ROUND_NUMERIC_INT4, eval_round, BA_LANE_NUMERIC},
+	{F_TRUNC_NUMERIC_INT4, eval_trunc, BA_LANE_NUMERIC},
+	{F_NUMERIC_NUMERIC_INT4, eval_to_precision, BA_LANE_NUMERIC},
 	{F_NUMERIC_EQ, eval_eq, BA_LANE_INT},
 	{F_NUMERIC_NE, eval_ne, BA_LANE_INT},
 	{F_NUMERIC_LT, eval_lt, BA_LANE_INT},

@@ -146,7 +146,7 @@ INSERT INTO expressions VALUES
 	('v + w'), ('v - w'), ('v * w'), ('w * w'), ('w * w * w'), ('w * w * w * w'), ('-v'), ('+v'), ('abs(v)'), ('@ v'), ('v * -1'), ('v + 1'), ('1 - v'),
 	('v * (1 - w) * (1 + v)'), ('v + 0.12345'), ('0.12345 - v'), ('v * 0.1'), ('v * 1e10'), ('v * 1e-10'), ('v + 1e17'), ('v + 1e-17'),
 	('v - 9223372036854775807'), ('v + 12345678901234567890'), ('v + 1e-30'), ('v * ''NaN'''), ('v + ''Infinity'''), ('v + NULL::numeric'),
-	('g + v'), ('g::numeric'), ('g::bigint * v'), ('g::smallint::numeric'), ('(g - 6) * v'), ('v / 3'), ('v / nullif(w, 0)'), ('v % 7'), ('round(v, 1)'), ('v::numeric(20,5)'),
+	('g + v'), ('g::numeric'), ('g::bigint * v'), ('g::smallint::numeric'), ('(g - 6) * v'), ('v / 3'), ('v / nullif(w, 0)'), ('v % 7'), ('round(v, 1)'), ('v::numeric(20,5)'), ('round(v)'), ('round(-v, 3)'), ('round(v, g)'), ('round(w, -2)'), ('round(v, 25)'), ('trunc(v)'), ('trunc(-v, 1)'), ('v::numeric(12,1)'), ('v::numeric(5,2)'), ('w::numeric(30)'), ('w::numeric(20,18)'), ('(v * 0.01)::numeric(6,1)'), ('v::numeric(10,-2)'),
 	('v::int'), ('v::bigint'), ('v::smallint'), ('(v / 1000)::smallint'), ('(w / 100)::int'), ('v::float8'), ('v::real'), ('w::real'), ('w::float8'),
 	('(w * w)::float8'), ('(w * 0.5)::bigint'), ('(-w * 0.5)::bigint'), ('(v - 0.5)::bigint'),
 	('CASE WHEN v > 0 THEN v ELSE 0 END'), ('CASE WHEN v > 0 THEN v * w ELSE w END'), ('coalesce(v, 0)'), ('coalesce(v, 0.00)'), ('greatest(v, w)'), ('nullif(v, 0)');
