@@ -328,12 +328,13 @@ find_hash(const Set *set, const BaVector *x, int64 *restrict r, int n)
 		int64 value = x->ints[i];
 		uint32 slot = get_slot(set, value);
 
-		while (set->slots[slot] != value && set->slots[slot] != set->empty)
+		while (unlikely((set->slots[slot] != value) & (set->slots[slot] != set->empty)))
 			slot = (slot + 1) & set->mask;
-		r[i] = set->slots[slot] == value && value != set->empty;
+		r[i] = (set->slots[slot] == value) & (value != set->empty);
 	}
 }
 
+/* Whether a row is found is not to be foreseen: no branch goes by it, unless texts are long. */
 static void
 find_text(const Set *set, const Datum *values, int64 *restrict r, int n)
 {
@@ -341,11 +342,18 @@ find_text(const Set *set, const Datum *values, int64 *restrict r, int n)
 	{
 		BaString string = ba_string_get(values[i]);
 		uint64 prefix = ba_string_prefix(string);
-		uint32 slot = get_text_slot(set, string, prefix);
+		const TextSlot *slot = &set->texts[get_text_slot(set, string, prefix)];
+		bool same = (slot->prefix == prefix) & (slot->size == string.size) & (slot->bytes != NULL);
 
-		while (set->texts[slot].bytes != NULL && !is_same_text(&set->texts[slot], string, prefix))
-			slot = (slot + 1) & set->mask;
-		r[i] = set->texts[slot].bytes != NULL;
+		bool other = (slot->bytes != NULL) & !same;
+
+		if (unlikely(other | (same & (string.size > 8))))
+		{
+			while (slot->bytes != NULL && !is_same_text(slot, string, prefix))
+				slot = slot == &set->texts[set->mask] ? set->texts : slot + 1;
+			same = slot->bytes != NULL;
+		}
+		r[i] = same;
 	}
 }
 
