@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -203,7 +204,7 @@ pass_infinities(const BaVector *times, int n, int64 *out)
 }
 
 static const BaVector *
-truncate(BaExpr *expr, BaRows *rows, bool with_zone)
+truncate_all(BaExpr *expr, BaRows *rows, bool with_zone)
 {
 	FieldNode *node = get_node(expr, rows);
 	const BaVector *times;
@@ -283,7 +284,7 @@ truncate(BaExpr *expr, BaRows *rows, bool with_zone)
 const BaVector *
 ba_time_truncate_timestamp(BaExpr *expr, BaRows *rows)
 {
-	return truncate(expr, rows, false);
+	return truncate_all(expr, rows, false);
 }
 
 /*
@@ -292,7 +293,7 @@ ba_time_truncate_timestamp(BaExpr *expr, BaRows *rows)
 const BaVector *
 ba_time_truncate_timestamptz(BaExpr *expr, BaRows *rows)
 {
-	return truncate(expr, rows, true);
+	return truncate_all(expr, rows, true);
 }
 
 /* Years of our era count from 1, those before it from -1 downwards. */

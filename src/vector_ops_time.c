@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "common/int.h"
 #include "utils/date.h"
 #include "utils/fmgroids.h"
 
