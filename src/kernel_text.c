@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "utils/varlena.h"
 
 #include "kernel.h"
 #include "vector_text.h"
@@ -22,13 +21,14 @@ typedef struct TextState
 {
 	char *value; /* a varlena with a long header; NULL before the first value */
 	uint64 prefix;
-	Size room; /* bytes allocated */
+	uint32 size; /* of the string */
+	uint32 room; /* bytes allocated */
 } TextState;
 
 /* Of the BaAgg. */
 typedef struct TextAgg
 {
-	bool is_c;   /* the collation compares bytes */
+	BaCollator collator;
 	bool bpchar; /* blanks at the end mean nothing, the earlier of equals is kept */
 	bool max;
 } TextAgg;
@@ -40,8 +40,7 @@ prepare(BaAgg *agg, bool max)
 {
 	TextAgg *info = palloc(sizeof(TextAgg));
 
-	/* without a collation core has to raise its error: varstr_cmp does it */
-	info->is_c = OidIsValid(agg->collation) && ba_collation_is_c(agg->collation);
+	ba_collator_init(&info->collator, agg->collation, CurrentMemoryContext);
 	info->bpchar = agg->argtype.oid == BPCHAROID;
 	info->max = max;
 	agg->private = info;
@@ -74,100 +73,95 @@ keep_value(BaAgg *agg, TextState *state, BaString string, uint64 prefix)
 	SET_VARSIZE(state->value, size);
 	memcpy(VARDATA(state->value), string.bytes, string.size);
 	state->prefix = prefix;
+	state->size = string.size;
 }
 
 /*
- * Adds a value that its prefix does not rule out, or any.
+ * Tells whether a value takes the place of the state's.
  */
-static void
-add_value(BaAgg *agg, TextState *state, BaString string, uint64 prefix)
+static bool
+is_better(const BaAgg *agg, const TextState *state, BaString new)
 {
 	const TextAgg *info = agg->private;
+	BaString old = ba_string_get(PointerGetDatum(state->value));
+	int order;
 
-	if (state->value != NULL)
+	/* core's comparison raises an error even of equal values if it has no collation */
+	if (old.size == new.size && OidIsValid(agg->collation) &&
+		ba_string_equal_bytes(old.bytes, new.bytes, old.size))
+		return false;
+	if (info->bpchar)
 	{
-		BaString old = ba_string_get(PointerGetDatum(state->value));
-		BaString new = string;
-		int order;
-
-		if (old.size == new.size && ba_string_equal_bytes(old.bytes, new.bytes, old.size))
-			return;
-		if (info->bpchar)
-		{
-			old = ba_string_trim(old);
-			new = ba_string_trim(new);
-		}
-		if (info->is_c)
-			order = ba_string_compare(new, ba_string_prefix(new), old, ba_string_prefix(old));
-		else
-			order = varstr_cmp(new.bytes, new.size, old.bytes, old.size, agg->collation);
-		if (info->max ? order < 0 : order > 0)
-			return;
-		if (order == 0 && info->bpchar)
-			return;
+		old = ba_string_trim(old);
+		new = ba_string_trim(new);
 	}
-	keep_value(agg, state, string, prefix);
+	order = ba_collator_compare(&info->collator, new, ba_string_prefix(new), old,
+								ba_string_prefix(old));
+	if (order == 0)
+		return !info->bpchar;
+	return info->max ? order > 0 : order < 0;
 }
 
 /*
  * Adds one row. Values that are compressed or out of line are fetched one at a time, so that long
  * ones do not pile up.
+ *
+ * Most values of a text are turned down here by their first bytes: under C by those alone, and otherwise
+ * by what is remembered of short strings. For a bpchar these bytes do not tell which blanks count.
  */
 static inline void
-add_row(BaAgg *agg, TextState *state, const BaVector *value, int row, bool is_c, bool max)
+add_row(BaAgg *agg, const TextAgg *info, TextState *state, const BaVector *value, int row)
 {
 	Datum datum = value->datums[row];
+	Datum plain = datum;
 	BaString string;
 	uint64 prefix;
 
 	if (unlikely(value->extended))
-	{
-		struct varlena *plain = PG_DETOAST_DATUM_PACKED(datum);
-
-		string = ba_string_get(PointerGetDatum(plain));
-		add_value(agg, state, string, ba_string_prefix(string));
-		if (PointerGetDatum(plain) != datum)
-			pfree(plain);
-		return;
-	}
-	string = ba_string_get(datum);
+		plain = PointerGetDatum(PG_DETOAST_DATUM_PACKED(datum));
+	string = ba_string_get(plain);
 	prefix = ba_string_prefix(string);
-	if (is_c && state->value != NULL && (max ? prefix < state->prefix : prefix > state->prefix))
-		return;
-	add_value(agg, state, string, prefix);
-}
+	if (likely(state->value != NULL) && !info->bpchar)
+	{
+		if (info->collator.is_c)
+		{
+			if (info->max ? prefix < state->prefix : prefix > state->prefix)
+				goto done;
+		}
+		else if (string.size <= 8 && state->size <= 8 && prefix != state->prefix)
+		{
+			BaString old = {VARDATA(state->value), state->size};
+			int order = ba_collator_compare(&info->collator, string, prefix, old, state->prefix);
 
-/*
- * Whether the prefix can rule a value out. Not for a bpchar, which sorts as if it had no blanks
- * at its end.
- */
-static inline bool
-has_decisive_prefix(const TextAgg *info)
-{
-	return info->is_c && !info->bpchar;
+			if (info->max ? order < 0 : order > 0)
+				goto done;
+		}
+	}
+	if (state->value == NULL || is_better(agg, state, string))
+		keep_value(agg, state, string, prefix);
+done:
+	if (unlikely(plain != datum))
+		pfree(DatumGetPointer(plain));
 }
 
 static void
 add_all(BaAgg *agg, void *state, const BaInput *input)
 {
 	const TextAgg *info = agg->private;
-	bool is_c = has_decisive_prefix(info);
 
 	for (int i = 0; i < input->n; i++)
 		if (input->skip == NULL || !input->skip[i])
-			add_row(agg, state, input->value, i, is_c, info->max);
+			add_row(agg, info, state, input->value, i);
 }
 
 static void
 add_each(BaAgg *agg, char **records, const BaInput *input)
 {
 	const TextAgg *info = agg->private;
-	bool is_c = has_decisive_prefix(info);
 
 	for (int i = 0; i < input->n; i++)
 		if (input->skip == NULL || !input->skip[i])
-			add_row(agg, (TextState *) (records[i] + agg->offset), input->value, i, is_c,
-					info->max);
+			add_row(agg, info, (TextState *) (records[i] + agg->offset), input->value, i);
 }
 
 static Datum

@@ -26,6 +26,7 @@ typedef struct Segment
 {
 	BaString literal; /* the bytes; what stands at a wildcard's place means nothing */
 	bool *any;        /* which bytes stand for any character; NULL if none does */
+	int rare[2];      /* the places of two bytes that are not met often, the same if there is one */
 } Segment;
 
 struct BaLike
@@ -39,6 +40,36 @@ struct BaLike
 
 /* Sixteen bytes that are compared at once. */
 typedef uint8 Block __attribute__((vector_size(16)));
+
+/*
+ * How common a byte is in texts, paths and numbers; 0 for what is not met often.
+ */
+static int
+get_commonness(char byte)
+{
+	static const char common[] = "zqjxk_:v-bywgpfm9876543u.cdl2hrs1n0ioat/e ";
+	const char *place = byte == '\0' ? NULL : strchr(common, byte);
+
+	return place == NULL ? 0 : (int) (place - common) + 1;
+}
+
+static void
+find_rare_bytes(Segment *segment)
+{
+	BaString s = segment->literal;
+	int *rare = segment->rare;
+
+	rare[0] = 0;
+	rare[1] = s.size - 1;
+	for (int i = 1; i < s.size; i++)
+		if (get_commonness(s.bytes[i]) < get_commonness(s.bytes[rare[0]]))
+			rare[0] = i;
+	if (rare[0] == rare[1])
+		rare[1] = 0;
+	for (int i = 0; i < s.size; i++)
+		if (i != rare[0] && get_commonness(s.bytes[i]) < get_commonness(s.bytes[rare[1]]))
+			rare[1] = i;
+}
 
 /*
  * Compiles a pattern in `memory`; NULL to leave it to core.
@@ -70,6 +101,8 @@ ba_like_compile(BaString pattern, MemoryContext memory)
 
 				segment->literal = (BaString){bytes + start, size - start};
 				segment->any = has_any ? any + start : NULL;
+				if (size > start)
+					find_rare_bytes(segment);
 			}
 			if (i < pattern.size)
 			{
@@ -166,31 +199,40 @@ match_backward(const BaLike *like, const Segment *segment, const char *start, co
 }
 
 /*
- * Looks for bytes from `at` on; returns where they begin, or NULL. Sixteen places at a time are
- * ruled out by the first and the last byte.
+ * Looks for the bytes of a segment from `at` on; returns where they begin, or NULL. Sixteen places
+ * at a time are ruled out by two bytes.
  */
 static inline const char *
-search_bytes(BaString needle, const char *at, const char *end)
+search_bytes(const Segment *segment, const char *at, const char *end)
 {
+	BaString needle = segment->literal;
 	int places = (int) (end - at) - needle.size + 1;
-	const char *behind = at + needle.size - 1;
-	char first = needle.bytes[0];
-	char last = needle.bytes[needle.size - 1];
+	const char *one = at + segment->rare[0];
+	const char *two = at + segment->rare[1];
+	char one_byte = needle.bytes[segment->rare[0]];
+	char two_byte = needle.bytes[segment->rare[1]];
 	int i = 0;
 
 	if (needle.size == 1)
-		return places > 0 ? memchr(at, first, places) : NULL;
-	while (places - i >= (int) sizeof(Block))
+		return places > 0 ? memchr(at, one_byte, places) : NULL;
+	while (i < places)
 	{
 		Block a;
 		Block b;
 		uint64 hits[2];
 
-		memcpy(&a, at + i, sizeof(Block));
-		memcpy(&b, behind + i, sizeof(Block));
-		a = (Block) ((a == (uint8) first) & (b == (uint8) last));
+		if (places - i < (int) sizeof(Block))
+		{
+			if (places < (int) sizeof(Block))
+				break;
+			/* the last places once more, with some before them */
+			i = places - (int) sizeof(Block);
+		}
+		memcpy(&a, one + i, sizeof(Block));
+		memcpy(&b, two + i, sizeof(Block));
+		a = (Block) ((a == (uint8) one_byte) & (b == (uint8) two_byte));
 		memcpy(hits, &a, sizeof(Block));
-		if (hits[0] | hits[1])
+		if (unlikely(hits[0] | hits[1]))
 		{
 			for (int j = 0; j < (int) sizeof(Block); j++)
 				if (a[j] && ba_string_equal_bytes(at + i + j, needle.bytes, needle.size))
@@ -199,7 +241,7 @@ search_bytes(BaString needle, const char *at, const char *end)
 		i += sizeof(Block);
 	}
 	for (; i < places; i++)
-		if (at[i] == first && behind[i] == last &&
+		if (one[i] == one_byte && two[i] == two_byte &&
 			ba_string_equal_bytes(at + i, needle.bytes, needle.size))
 			return at + i;
 	return NULL;
@@ -213,7 +255,7 @@ search_segment(const BaLike *like, const Segment *segment, const char *at, const
 {
 	if (segment->any == NULL)
 	{
-		at = search_bytes(segment->literal, at, end);
+		at = search_bytes(segment, at, end);
 		return at == NULL ? NULL : at + segment->literal.size;
 	}
 	while (at < end)
@@ -283,7 +325,8 @@ ba_like_match_all(const BaLike *like, const Datum *strings, int n, bool negate, 
 		{
 			BaString s = ba_string_get(strings[i]);
 
-			result[i] = (search_bytes(literal, s.bytes, s.bytes + s.size) != NULL) != negate;
+			result[i] =
+				(search_bytes(&like->segments[0], s.bytes, s.bytes + s.size) != NULL) != negate;
 		}
 	}
 	else if (like->open_start)

@@ -17,7 +17,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/uuid.h"
-#include "utils/varlena.h"
 
 #include "vector_text.h"
 
@@ -27,8 +26,7 @@
 typedef struct TextNode
 {
 	bool usable; /* the collation is deterministic */
-	bool is_c;
-	Oid collation;
+	BaCollator collator;
 	char *pattern; /* of LIKE, as a varlena; NULL before the first */
 	BaLike *like;  /* NULL to leave the pattern to core */
 } TextNode;
@@ -56,11 +54,12 @@ get_node(BaExpr *expr)
 
 	if (node == NULL)
 	{
+		Oid collation = exprInputCollation((Node *) expr->source);
+
 		node = MemoryContextAllocZero(expr->program->memory, sizeof(TextNode));
-		node->collation = exprInputCollation((Node *) expr->source);
-		node->usable =
-			OidIsValid(node->collation) && get_collation_isdeterministic(node->collation);
-		node->is_c = node->usable && ba_collation_is_c(node->collation);
+		node->usable = OidIsValid(collation) && get_collation_isdeterministic(collation);
+		if (node->usable)
+			ba_collator_init(&node->collator, collation, expr->program->memory);
 		expr->private = node;
 	}
 	return node;
@@ -110,16 +109,16 @@ free_copy(Datum copy, Datum value)
  * Compares two plain strings: negative, 0 or positive.
  */
 static inline int
-compare_strings(const TextNode *node, BaString a, BaString b, StringKind kind)
+compare_strings(TextNode *node, BaString a, BaString b, StringKind kind)
 {
 	if (kind == STRING_BPCHAR)
 	{
 		a = ba_string_trim(a);
 		b = ba_string_trim(b);
 	}
-	if (kind == STRING_BYTES || node->is_c)
+	if (kind == STRING_BYTES)
 		return ba_string_compare(a, ba_string_prefix(a), b, ba_string_prefix(b));
-	return varstr_cmp(a.bytes, a.size, b.bytes, b.size, node->collation);
+	return ba_collator_compare(&node->collator, a, ba_string_prefix(a), b, ba_string_prefix(b));
 }
 
 static inline bool
@@ -144,7 +143,7 @@ is_among(int order, int orders)
  * see that they differ.
  */
 static void
-compare_extended(const TextNode *node, const BaVector *a, const BaVector *b, int n, int orders,
+compare_extended(TextNode *node, const BaVector *a, const BaVector *b, int n, int orders,
 				 StringKind kind, int64 *out)
 {
 	bool equality = orders == ORDER_EQ || orders == (ORDER_LT | ORDER_GT);
@@ -240,7 +239,7 @@ compare_constant(const Datum *strings, BaString constant, int n, int orders, int
 static const BaVector *
 compare(BaExpr *expr, BaRows *rows, int orders, StringKind kind)
 {
-	const TextNode *node = get_node(expr);
+	TextNode *node = get_node(expr);
 	bool equality = orders == ORDER_EQ || orders == (ORDER_LT | ORDER_GT);
 	int n = rows->n;
 	const BaVector *a;
@@ -267,7 +266,7 @@ compare(BaExpr *expr, BaRows *rows, int orders, StringKind kind)
 	else if (b->constant && equality)
 		equal_constant(a->datums, ba_string_get(b->datums[0]), n, orders != ORDER_EQ, kind,
 					   result->ints);
-	else if (b->constant && (kind == STRING_BYTES || (kind == STRING_TEXT && node->is_c)))
+	else if (b->constant && (kind == STRING_BYTES || (kind == STRING_TEXT && node->collator.is_c)))
 		compare_constant(a->datums, ba_string_get(b->datums[0]), n, orders, result->ints);
 	else if (equality)
 		for (int i = 0; i < n; i++)
@@ -430,15 +429,9 @@ starts_with(BaExpr *expr, BaRows *rows)
 static inline int
 count_chars(BaString s, bool utf8, bool bytewise)
 {
-	int count = 0;
-
 	if (bytewise)
 		return s.size;
-	if (!utf8)
-		return pg_mbstrlen_with_len(s.bytes, s.size);
-	for (int i = 0; i < s.size; i++)
-		count += (s.bytes[i] & 0xC0) != 0x80;
-	return count;
+	return utf8 ? ba_string_count_utf8(s) : pg_mbstrlen_with_len(s.bytes, s.size);
 }
 
 static const BaVector *

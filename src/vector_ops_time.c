@@ -56,6 +56,14 @@ make_comparable(const BaVector *dates, int n, bool with_zone, int32 *days, int64
 {
 	bool odd = false;
 
+	if (dates->constant && n > 1)
+	{
+		if (!make_comparable(dates, 1, with_zone, days, out))
+			return false;
+		for (int i = 1; i < n; i++)
+			out[i] = out[0];
+		return true;
+	}
 	for (int i = 0; i < n; i++)
 		out[i] = get_comparable(dates->ints[i]);
 	if (!with_zone)

@@ -125,6 +125,84 @@ ba_string_equal_bytes(const char *a, const char *b, int size)
 	return memcmp(a, b, size) == 0;
 }
 
+/* Characters of UTF-8: the bytes but those that continue one. */
+static inline int
+ba_string_count_utf8(BaString string)
+{
+	const uint64 ones = UINT64CONST(0x0101010101010101);
+	int continued = 0;
+	int i = 0;
+
+	for (; string.size - i >= 8; i += 8)
+	{
+		uint64 word;
+
+		memcpy(&word, string.bytes + i, 8);
+		continued += (((word >> 7) & ~(word >> 6) & ones) * ones) >> 56;
+	}
+	if (i < string.size)
+	{
+		uint64 word = ba_string_prefix((BaString){string.bytes + i, string.size - i});
+
+		continued += (((word >> 7) & ~(word >> 6) & ones) * ones) >> 56;
+	}
+	return string.size - continued;
+}
+
+/*
+ * Compares strings by a collation. Under C that is a matter of bytes. Under others each comparison
+ * is a call of core's varstr_cmp, which takes far longer than anything else here; so the outcomes for
+ * pairs of strings of up to 8 bytes, which often are few, are remembered in a direct-mapped cache. Such
+ * a string is known by its prefix and its size, as no text has a zero byte.
+ */
+#define BA_MEMO_BITS 10
+
+typedef struct BaMemo
+{
+	uint64 a;
+	uint64 b;
+	int32 sizes; /* of both; -1 where nothing is kept */
+	int32 order;
+} BaMemo;
+
+typedef struct BaCollator
+{
+	Oid collation;
+	bool is_c;
+	BaMemo *memos; /* NULL under C */
+} BaCollator;
+
+/* in vector_collate.c */
+extern void ba_collator_init(BaCollator *collator, Oid collation, MemoryContext memory);
+extern int ba_collator_call(const BaCollator *collator, BaString a, BaString b);
+
+/* Compares strings, given their prefixes: negative, 0 or positive. */
+static inline int
+ba_collator_compare(const BaCollator *collator, BaString a, uint64 a_prefix, BaString b,
+					uint64 b_prefix)
+{
+	uint64 hash;
+	int32 sizes;
+	BaMemo *memo;
+
+	if (collator->is_c)
+		return ba_string_compare(a, a_prefix, b, b_prefix);
+	if (a.size > 8 || b.size > 8)
+		return ba_collator_call(collator, a, b);
+	sizes = a.size << 4 | b.size;
+	hash = (a_prefix ^ (b_prefix << 29 | b_prefix >> 35)) * UINT64CONST(0x9E3779B97F4A7C15);
+	memo = &collator->memos[hash >> (64 - BA_MEMO_BITS)];
+	if (unlikely(memo->a != a_prefix || memo->b != b_prefix || memo->sizes != sizes))
+	{
+		memo->sizes = -1;
+		memo->order = ba_collator_call(collator, a, b);
+		memo->a = a_prefix;
+		memo->b = b_prefix;
+		memo->sizes = sizes;
+	}
+	return memo->order;
+}
+
 /* in vector_like.c: constant patterns of LIKE */
 typedef struct BaLike BaLike;
 
