@@ -7,6 +7,7 @@
 
 #include "access/htup_details.h"
 #include "storage/buf.h"
+#include "storage/bufpage.h"
 
 #include "scan.h"
 
@@ -63,6 +64,8 @@ struct BaScan
 	ItemPointerData last;
 	BaTuples *tuples; /* that the rows at hand came from */
 	BaTuples *ahead;  /* that the next rows will come from */
+	Page last_page;   /* added last, */
+	Page foreseen;    /* and one whose lines were asked for in case it comes next */
 	int reach;        /* bytes at the head of a tuple that columns were taken from */
 
 	/* scan_column.c */

@@ -118,30 +118,96 @@ is_within(const BaScan *scan, BlockNumber block, OffsetNumber offset)
 }
 
 /*
- * Asks for the cache lines that columns will be taken from: of a page just added, whose tuples are
- * those from `first` on. In rising order of addresses, in which memory is fastest by far; line
- * pointers mostly go the other way.
+ * Asks for cache lines, in rising order of addresses, in which memory is fastest by far.
+ */
+static inline void
+prefetch_lines(const char *from, const char *end)
+{
+	for (const char *line = from; line < end; line += CACHE_LINE)
+		__builtin_prefetch(line);
+}
+
+/*
+ * Asks for the lines that columns will be taken from: of a page just added, whose tuples are those
+ * from `first` on.
  */
 static void
-prefetch(const BaScan *scan, const BaTuples *tuples, int first, Page page)
+prefetch_tuples(const BaScan *scan, const BaTuples *tuples, int first, Page page)
 {
 	int n = tuples->n - first;
 	int lines = scan->reach / CACHE_LINE + 1;
 
-	if (scan->reach == 0)
-		return;
 	if (n * (lines + 1) * CACHE_LINE >= BLCKSZ)
-	{
-		const char *end = page + BLCKSZ;
+		prefetch_lines(page + ((PageHeader) page)->pd_upper, page + BLCKSZ);
+	else
+		for (int i = tuples->n - 1; i >= first; i--) /* line pointers mostly go downwards */
+			for (int line = 0; line < lines; line++)
+				__builtin_prefetch((const char *) tuples->headers[i] + line * CACHE_LINE);
+}
 
-		for (const char *line = page + ((PageHeader) page)->pd_upper; line < end;
-			 line += CACHE_LINE)
-			__builtin_prefetch(line);
-		return;
+/*
+ * Asks for what will be needed after a page: its tuples, and of the next page what core looks at
+ * itself, which is every tuple unless all are visible. Pages that were read into the buffer pool one
+ * after the other often lie so, up or down; where the next one is elsewhere nothing but this effort is
+ * lost, as fetching lines ahead never fails.
+ */
+static void
+prefetch(BaScan *scan, const BaTuples *tuples, int first, Page page)
+{
+	PageHeader header = (PageHeader) page;
+	intptr_t step = (intptr_t) page - (intptr_t) scan->last_page;
+
+	if (scan->reach > 0 && page != scan->foreseen)
+		prefetch_tuples(scan, tuples, first, page);
+	scan->last_page = page;
+	scan->foreseen = NULL;
+	if ((step == BLCKSZ || step == -BLCKSZ) && (scan->reach == 0 || !PageIsAllVisible(page)))
+	{
+		Page next = (Page) ((intptr_t) page + step);
+
+		prefetch_lines(next, next + header->pd_lower);
+		if (!PageIsAllVisible(page))
+		{
+			prefetch_lines(next + header->pd_upper, next + BLCKSZ);
+			scan->foreseen = next;
+		}
 	}
-	for (int i = tuples->n - 1; i >= first; i--)
-		for (int line = 0; line < lines; line++)
-			__builtin_prefetch((const char *) tuples->headers[i] + line * CACHE_LINE);
+}
+
+/*
+ * Appends the tuples of a page that core has made ready: returns how many.
+ */
+static int
+append_tuples(BaTuples *tuples, HeapScanDesc heap, Page page)
+{
+	HeapTupleHeader *headers = tuples->headers + tuples->n;
+	int n = heap->rs_ntuples;
+
+	memcpy(tuples->offsets + tuples->n, heap->rs_vistuples, sizeof(OffsetNumber) * n);
+	for (int i = 0; i < n; i++)
+		headers[i] =
+			(HeapTupleHeader) PageGetItem(page, PageGetItemId(page, heap->rs_vistuples[i]));
+	return n;
+}
+
+/*
+ * The same of those that are in the range of TIDs.
+ */
+static int
+append_tuples_within(BaScan *scan, BaTuples *tuples, HeapScanDesc heap, Page page)
+{
+	int n = append_tuples(tuples, heap, page);
+	HeapTupleHeader *headers = tuples->headers + tuples->n;
+	OffsetNumber *offsets = tuples->offsets + tuples->n;
+	int kept = 0;
+
+	for (int i = 0; i < n; i++)
+		if (is_within(scan, heap->rs_cblock, offsets[i]))
+		{
+			headers[kept] = headers[i];
+			offsets[kept++] = offsets[i];
+		}
+	return kept;
 }
 
 /*
@@ -166,18 +232,8 @@ add_page(BaScan *scan, BaTuples *tuples)
 	/* Core counted one. What tables and indexes return is counted in the same place. */
 	pgstat_count_index_tuples(scan->rel, heap->rs_ntuples - 1);
 	page = BufferGetPage(heap->rs_cbuf);
-	n = 0;
-	for (int i = 0; i < heap->rs_ntuples; i++)
-	{
-		OffsetNumber offset = heap->rs_vistuples[i];
-
-		if (scan->limited && !is_within(scan, heap->rs_cblock, offset))
-			continue;
-		tuples->offsets[first + n] = offset;
-		tuples->headers[first + n] =
-			(HeapTupleHeader) PageGetItem(page, PageGetItemId(page, offset));
-		n++;
-	}
+	n = scan->limited ? append_tuples_within(scan, tuples, heap, page)
+					  : append_tuples(tuples, heap, page);
 	if (n == 0)
 		return;
 	IncrBufferRefCount(heap->rs_cbuf);
