@@ -66,13 +66,6 @@ struct BaColumn
 /* A bitmap without nulls, for rows that have none. */
 static bits8 no_nulls[(MaxTupleAttributeNumber + 7) / 8];
 
-/* What an absent value is read from: zero in every type. */
-static const union
-{
-	int64 i;
-	double d;
-} nothing;
-
 static uint32
 alignment_bytes(char align)
 {
@@ -237,52 +230,62 @@ want_column(BaScan *scan, int index)
 }
 
 /*
- * Reads a value of each row at data[i] + offset, or + offsets[i] where these are given; zero where
- * absent[i]. Inlined for each set of arguments given as constants.
+ * Reads a value of each row: at data[i] + offset, or if `walk` at reached[i], which moves behind it;
+ * zero where absent[i]. Inlined for each set of arguments given as constants.
  */
 static pg_attribute_always_inline void
-fetch_values(Fetch fetch, BaVector *vector, int n, char *const *data, uint32 offset,
-			 const uint32 *offsets, const bool *absent)
+fetch_values(BaColumn *column, BaCursor *cursor, int n, bool walk, const bool *absent)
 {
-#define AT(i) (data[i] + (offsets != NULL ? offsets[i] : offset))
-#define READ(i, type)                                                                              \
-	(*(const type *) (absent != NULL && absent[i] ? (const char *) &nothing : AT(i)))
+	BaVector *vector = &column->vector;
+	uint32 align = column->align;
+	uint32 len = column->len;
+	uint32 offset = column->offset;
+	char **data = cursor->data;
+	char **reached = cursor->reached;
 
-	switch (fetch)
+#define FETCH(lane, type)                                                                          \
+	for (int i = 0; i < n; i++)                                                                    \
+	{                                                                                              \
+		const char *at = walk ? (char *) TYPEALIGN(align, reached[i]) : data[i] + offset;          \
+                                                                                                   \
+		if (absent != NULL && absent[i])                                                           \
+		{                                                                                          \
+			lane[i] = 0;                                                                           \
+			continue;                                                                              \
+		}                                                                                          \
+		lane[i] = type;                                                                            \
+		if (walk)                                                                                  \
+			reached[i] = (char *) at + len;                                                        \
+	}
+#define AS(type) *(const type *) at
+
+	switch (column->fetch)
 	{
 		case FETCH_INT1:
-			for (int i = 0; i < n; i++)
-				vector->ints[i] = READ(i, signed char);
+			FETCH(vector->ints, AS(signed char));
 			break;
 		case FETCH_INT2:
-			for (int i = 0; i < n; i++)
-				vector->ints[i] = READ(i, int16);
+			FETCH(vector->ints, AS(int16));
 			break;
 		case FETCH_INT4:
-			for (int i = 0; i < n; i++)
-				vector->ints[i] = READ(i, int32);
+			FETCH(vector->ints, AS(int32));
 			break;
 		case FETCH_INT8:
-			for (int i = 0; i < n; i++)
-				vector->ints[i] = READ(i, int64);
+			FETCH(vector->ints, AS(int64));
 			break;
 		case FETCH_FLOAT4:
-			for (int i = 0; i < n; i++)
-				vector->floats[i] = READ(i, float4);
+			FETCH(vector->floats, AS(float4));
 			break;
 		case FETCH_FLOAT8:
-			for (int i = 0; i < n; i++)
-				vector->floats[i] = READ(i, float8);
+			FETCH(vector->floats, AS(float8));
 			break;
 		case FETCH_POINTER:
-			for (int i = 0; i < n; i++)
-				vector->datums[i] =
-					absent != NULL && absent[i] ? (Datum) 0 : PointerGetDatum(AT(i));
+			FETCH(vector->datums, PointerGetDatum(at));
 			break;
 	}
 
-#undef READ
-#undef AT
+#undef AS
+#undef FETCH
 }
 
 /*
@@ -293,6 +296,84 @@ is_extended(Datum value)
 {
 	return VARATT_IS_EXTERNAL(DatumGetPointer(value)) ||
 		   VARATT_IS_COMPRESSED(DatumGetPointer(value));
+}
+
+/*
+ * Walks over a varlena of each row that has it, storing it if `store`. It is aligned unless its
+ * header is short, and a short header is told from padding by not being zero. Inlined likewise.
+ */
+static pg_attribute_always_inline void
+walk_varlena(BaColumn *column, BaCursor *cursor, int n, bool store, const bool *absent)
+{
+	Datum *datums = column->vector.datums;
+	char **reached = cursor->reached;
+	bool extended = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		char *at = reached[i];
+		Size size;
+
+		if (absent != NULL && absent[i])
+		{
+			if (store)
+				datums[i] = (Datum) 0;
+			continue;
+		}
+		if (likely(VARATT_IS_SHORT(at) && !VARATT_IS_EXTERNAL(at)))
+			size = VARSIZE_SHORT(at);
+		else
+		{
+			if (!VARATT_NOT_PAD_BYTE(at))
+				at = (char *) TYPEALIGN(column->align, at);
+			size = VARSIZE_ANY(at);
+			extended |= is_extended(PointerGetDatum(at));
+		}
+		if (store)
+			datums[i] = PointerGetDatum(at);
+		reached[i] = at + size;
+	}
+	if (store)
+		column->vector.extended = extended;
+}
+
+/*
+ * Walks over an attribute of another kind that nobody wants.
+ */
+static pg_attribute_always_inline void
+walk_unwanted(const BaColumn *column, BaCursor *cursor, int n, const bool *absent)
+{
+	uint32 align = column->align;
+	uint32 len = column->len;
+	char **reached = cursor->reached;
+
+	for (int i = 0; i < n; i++)
+	{
+		char *at = (char *) TYPEALIGN(align, reached[i]);
+
+		if (absent != NULL && absent[i])
+			continue;
+		reached[i] = at + (column->len > 0 ? len : strlen(at) + 1);
+	}
+}
+
+/*
+ * Walks over an attribute; see walk_varlena.
+ */
+static pg_attribute_always_inline void
+walk_attribute(BaColumn *column, BaCursor *cursor, int n, bool store, const bool *absent)
+{
+	if (column->len == -1)
+	{
+		if (store)
+			walk_varlena(column, cursor, n, true, absent);
+		else
+			walk_varlena(column, cursor, n, false, absent);
+	}
+	else if (store)
+		fetch_values(column, cursor, n, true, absent);
+	else
+		walk_unwanted(column, cursor, n, absent);
 }
 
 /*
@@ -355,127 +436,23 @@ find_absent(BaCursor *cursor, int index, int n)
 }
 
 /*
- * Completes a column after its values were read at the places of its attribute: nulls, missing
- * values, and whether a varlena is extended.
+ * Completes a column after its values were read: nulls, and what rows older than it have.
  */
 static void
 finish_column(BaScan *scan, BaColumn *column, int index, bool some_absent)
 {
 	BaCursor *cursor = scan->cursor;
-	BaVector *vector = &column->vector;
 	int n = scan->rows.n;
 
 	column->stamp = scan->rows.stamp;
-	vector->nulls = NULL;
-	vector->extended = false;
-	if (column->len == -1)
-	{
-		bool extended = false;
-
-		for (int i = 0; i < n; i++)
-			if (!some_absent || !cursor->absent[i])
-				extended |= is_extended(vector->datums[i]);
-		vector->extended = extended;
-	}
+	column->vector.nulls = NULL;
 	if (!some_absent)
 		return;
 	memcpy(column->nulls, cursor->absent, n);
-	vector->nulls = column->nulls;
+	column->vector.nulls = column->nulls;
 	for (int i = 0; i < n; i++)
 		if (index >= cursor->natts[i])
 			set_missing(column, i);
-}
-
-/*
- * Moves cursor->reached of each row to where its attribute begins, which is behind padding if the
- * type's alignment asks for it; a varlena with a short header is not aligned.
- */
-static void
-align_reached(BaCursor *cursor, const BaColumn *column, int n, const bool *absent)
-{
-	uint32 *reached = cursor->reached;
-	uint32 align = column->align;
-
-	if (column->len == -1)
-	{
-		for (int i = 0; i < n; i++)
-			if ((absent == NULL || !absent[i]) &&
-				!VARATT_NOT_PAD_BYTE(cursor->data[i] + reached[i]))
-				reached[i] = TYPEALIGN(align, reached[i]);
-	}
-	else if (absent == NULL)
-	{
-		for (int i = 0; i < n; i++)
-			reached[i] = TYPEALIGN(align, reached[i]);
-	}
-	else
-	{
-		for (int i = 0; i < n; i++)
-			reached[i] = absent[i] ? reached[i] : (uint32) TYPEALIGN(align, reached[i]);
-	}
-}
-
-/*
- * Moves cursor->reached from where an attribute begins to its end.
- */
-static void
-pass_attribute(BaCursor *cursor, const BaColumn *column, int n, const bool *absent)
-{
-	uint32 *reached = cursor->reached;
-	uint32 len = column->len;
-
-	if (column->len == -1)
-	{
-		for (int i = 0; i < n; i++)
-			if (absent == NULL || !absent[i])
-				reached[i] += VARSIZE_ANY(cursor->data[i] + reached[i]);
-	}
-	else if (column->len == -2)
-	{
-		for (int i = 0; i < n; i++)
-			if (absent == NULL || !absent[i])
-				reached[i] += strlen(cursor->data[i] + reached[i]) + 1;
-	}
-	else if (absent == NULL)
-	{
-		for (int i = 0; i < n; i++)
-			reached[i] += len;
-	}
-	else
-	{
-		for (int i = 0; i < n; i++)
-			reached[i] += absent[i] ? 0 : len;
-	}
-}
-
-/*
- * Moves cursor->reached from the end of an attribute to the end of the next, a varlena that every
- * row has; sets where it begins in values, unless that is NULL. Returns whether any is extended. Most
- * have a short header, before which there is no padding.
- */
-static pg_attribute_always_inline bool
-pass_varlena(BaCursor *cursor, uint32 align, int n, Datum *values)
-{
-	uint32 *reached = cursor->reached;
-	bool extended = false;
-
-	for (int i = 0; i < n; i++)
-	{
-		char *value = cursor->data[i] + reached[i];
-
-		if (likely(VARATT_IS_1B(value) && !VARATT_IS_1B_E(value)))
-			reached[i] += VARSIZE_1B(value);
-		else
-		{
-			if (!VARATT_NOT_PAD_BYTE(value))
-				value = cursor->data[i] + TYPEALIGN(align, reached[i]);
-			extended |= is_extended(PointerGetDatum(value));
-			reached[i] = value - cursor->data[i] + VARSIZE_ANY(value);
-		}
-		if (values != NULL)
-			values[i] = PointerGetDatum(value);
-	}
-	return extended;
 }
 
 /*
@@ -496,40 +473,21 @@ walk_over(BaScan *scan, int last)
 		if (prefix > 0)
 			end = scan->columns[prefix - 1].offset + scan->columns[prefix - 1].len;
 		for (int i = 0; i < n; i++)
-			cursor->reached[i] = end;
+			cursor->reached[i] = cursor->data[i] + end;
 		cursor->walked = prefix;
 	}
 	for (int index = cursor->walked; index <= last; index++)
 	{
 		BaColumn *column = &scan->columns[index];
 		bool some_absent = find_absent(cursor, index, n);
-		const bool *absent = some_absent ? cursor->absent : NULL;
+		bool store = column->wanted && column->stamp != scan->rows.stamp;
 
-		if (column->len == -1 && !some_absent)
-		{
-			if (column->wanted && column->stamp != scan->rows.stamp)
-			{
-				column->vector.extended =
-					pass_varlena(cursor, column->align, n, column->vector.datums);
-				column->vector.nulls = NULL;
-				column->stamp = scan->rows.stamp;
-			}
-			else
-				(void) pass_varlena(cursor, column->align, n, NULL);
-			continue;
-		}
-		align_reached(cursor, column, n, absent);
-		if (column->wanted && column->stamp != scan->rows.stamp)
-		{
-			if (some_absent)
-				fetch_values(column->fetch, &column->vector, n, cursor->data, 0, cursor->reached,
-							 absent);
-			else
-				fetch_values(column->fetch, &column->vector, n, cursor->data, 0, cursor->reached,
-							 NULL);
+		if (some_absent)
+			walk_attribute(column, cursor, n, store, cursor->absent);
+		else
+			walk_attribute(column, cursor, n, store, NULL);
+		if (store)
 			finish_column(scan, column, index, some_absent);
-		}
-		pass_attribute(cursor, column, n, absent);
 	}
 	cursor->walked = last + 1;
 }
@@ -576,8 +534,7 @@ ba_scan_load_column(BaRows *rows, AttrNumber attno)
 		prepare(scan);
 	if (index < scan->cursor->prefix)
 	{
-		fetch_values(column->fetch, &column->vector, rows->n, scan->cursor->data, column->offset,
-					 NULL, NULL);
+		fetch_values(column, scan->cursor, rows->n, false, NULL);
 		finish_column(scan, column, index, false);
 	}
 	else

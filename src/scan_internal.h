@@ -12,10 +12,12 @@
 #include "scan.h"
 
 /*
- * Pages of one vector at most. Two vectors' pages are pinned at a time, and a backend keeps track
- * of eight pins without a hash table.
+ * A vector takes pages until it has enough rows to make what is done once a vector small, but not
+ * too many pages: two vectors' are pinned at a time, and a backend keeps track of eight pins without a
+ * hash table. For wide rows that matters little.
  */
-#define BA_VECTOR_PAGES 4
+#define BA_VECTOR_ENOUGH 384
+#define BA_VECTOR_PAGES 16
 
 /* The visible tuples of some pinned pages. */
 typedef struct BaTuples
@@ -36,9 +38,9 @@ typedef struct BaCursor
 	bool prepared;              /* the fields below are set */
 	bool incomplete;            /* some row has nulls, or fewer attributes than the table */
 	int prefix;                 /* leading attributes that stand at the same offset in every row */
-	int walked;                 /* attributes that `reached` is behind of; -1: not set */
+	int walked;                 /* attributes that `reached` is behind; -1: not set */
 	char *data[BA_VECTOR_ROWS]; /* where a row's first attribute begins */
-	uint32 reached[BA_VECTOR_ROWS];    /* from there: the end of attribute walked - 1 */
+	char *reached[BA_VECTOR_ROWS];     /* the end of attribute walked - 1 */
 	const bits8 *bits[BA_VECTOR_ROWS]; /* incomplete only: the null bitmap, or one without nulls */
 	uint16 natts[BA_VECTOR_ROWS];      /* incomplete only: attributes that the row has */
 	bool absent[BA_VECTOR_ROWS];       /* scratch: null or missing */
