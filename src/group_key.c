@@ -484,10 +484,7 @@ encode_numerics(BaGroups *groups, BaGroupKey *key, const BaVector *vector, int n
 			continue;
 		}
 		if (decoded != NULL)
-		{
-			value = decoded->ints[i];
-			scale = decoded->scale;
-		}
+			value = ba_numeric_get(decoded, i, &scale);
 		else
 			known = ba_numeric_decode(vector->datums[i], &value, &scale);
 		if (known && pack_numeric(value, scale, &words[i]))

@@ -16,8 +16,9 @@
  * by core's combine function, and starts over. At the end the same brings both
  * together.
  *
- * Where a whole vector is of one scale, BA_LANE_NUMERIC, loops run over integers.
- * Otherwise values are decoded one by one.
+ * Where a vector is in BA_LANE_NUMERIC, loops run over integers; if its rows
+ * display different scales, as those of CASE ... ELSE 0 do, that is seen to with
+ * each row. Otherwise values are decoded one by one.
  */
 #include "postgres.h"
 
@@ -280,6 +281,46 @@ add_datum(BaAgg *agg, Sum *s, Datum datum, bool squares)
 }
 
 /*
+ * Adds row i of a vector whose rows display different scales.
+ */
+static void
+add_row(BaAgg *agg, Sum *s, const BaVector *vector, int i, bool squares)
+{
+	int scale;
+	int64 value = ba_numeric_get(vector, i, &scale);
+
+	add_value(agg, s, value, scale, squares);
+}
+
+/*
+ * Brings the sum of a vector, in units of its scale, to the largest scale that a row displays.
+ */
+static void
+find_scale(Sum *sum, const BaVector *vector, const bool *skip, int n)
+{
+	int largest = 0;
+	int64 with_largest = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		int scale = vector->scales[i];
+
+		if (skip != NULL && skip[i])
+			continue;
+		if (scale > largest)
+		{
+			largest = scale;
+			with_largest = 0;
+		}
+		with_largest += scale == largest;
+	}
+	if (largest < sum->scale)
+		sum->sum /= ba_numeric_powers[sum->scale - largest];
+	sum->scale = largest;
+	sum->coarse = sum->count - with_largest;
+}
+
+/*
  * sum and avg
  *
  * Halves of values are summed by themselves, in 64 bits, so that the loop needs no carry. The sign
@@ -322,6 +363,8 @@ add_all_sum(BaAgg *agg, void *state, const BaInput *input)
 			sum.count -= skip[i];
 		}
 	sum.sum = ((int128) high << 32) + low - ((int128) sum.count << 63);
+	if (vector->scales != NULL)
+		find_scale(&sum, vector, skip, n);
 	add_sum(agg, state, &sum, false);
 }
 
@@ -341,6 +384,23 @@ add_each_sum(BaAgg *agg, char **records, const BaInput *input)
 		{
 			if (skip == NULL || !skip[i])
 				add_datum(agg, (Sum *) (records[i] + offset), vector->datums[i], false);
+		}
+	else if (vector->scales != NULL)
+		for (int i = 0; i < n; i++)
+		{
+			Sum *s = (Sum *) (records[i] + offset);
+
+			if (skip != NULL && skip[i])
+				continue;
+			if (unlikely(s->scale != scale ||
+						 __builtin_add_overflow(s->sum, (int128) values[i], &sum)))
+			{
+				add_row(agg, s, vector, i, false);
+				continue;
+			}
+			s->sum = sum;
+			s->count++;
+			s->coarse += vector->scales[i] < scale;
 		}
 	else if (skip == NULL)
 		for (int i = 0; i < n; i++)
@@ -424,6 +484,13 @@ add_all_squares(BaAgg *agg, void *state, const BaInput *input)
 				add_datum(agg, state, vector->datums[i], true);
 		return;
 	}
+	if (vector->scales != NULL)
+	{
+		for (int i = 0; i < input->n; i++)
+			if (skip == NULL || !skip[i])
+				add_row(agg, state, vector, i, true);
+		return;
+	}
 	for (int i = 0; i < input->n; i++)
 		if (skip == NULL || !skip[i])
 		{
@@ -459,6 +526,8 @@ add_each_squares(BaAgg *agg, char **records, const BaInput *input)
 			continue;
 		if (vector->lane == BA_LANE_DATUM)
 			add_datum(agg, &s->base, vector->datums[i], true);
+		else if (vector->scales != NULL)
+			add_row(agg, &s->base, vector, i, true);
 		else if (unlikely(s->base.scale != vector->scale ||
 						  __builtin_add_overflow(s->base.sum, (int128) value, &sum) ||
 						  s->sum2[2] > PG_INT64_MAX))
@@ -595,6 +664,18 @@ take_any(BaAgg *agg, Extreme *s, Datum datum, bool greatest)
 		take_datum(agg, s, datum, greatest);
 }
 
+/*
+ * Takes row i of a vector whose rows display different scales.
+ */
+static void
+take_row(BaAgg *agg, Extreme *s, const BaVector *vector, int i, bool greatest)
+{
+	int scale;
+	int64 value = ba_numeric_get(vector, i, &scale);
+
+	take_value(agg, s, value, scale, greatest);
+}
+
 static pg_attribute_always_inline void
 add_all_extreme(BaAgg *agg, void *state, const BaInput *input, bool greatest)
 {
@@ -610,6 +691,13 @@ add_all_extreme(BaAgg *agg, void *state, const BaInput *input, bool greatest)
 		for (int i = 0; i < input->n; i++)
 			if (skip == NULL || !skip[i])
 				take_any(agg, state, vector->datums[i], greatest);
+		return;
+	}
+	if (vector->scales != NULL)
+	{
+		for (int i = 0; i < input->n; i++)
+			if (skip == NULL || !skip[i])
+				take_row(agg, state, vector, i, greatest);
 		return;
 	}
 	if (skip == NULL)
@@ -643,6 +731,8 @@ add_each_extreme(BaAgg *agg, char **records, const BaInput *input, bool greatest
 			continue;
 		if (vector->lane == BA_LANE_DATUM)
 			take_any(agg, s, vector->datums[i], greatest);
+		else if (vector->scales != NULL)
+			take_row(agg, s, vector, i, greatest);
 		else if (likely(s->scale == vector->scale))
 			s->value = greatest ? Max(s->value, values[i]) : Min(s->value, values[i]);
 		else

@@ -81,10 +81,12 @@ ba_vector_get_datum(const BaVector *vector, int row, MemoryContext memory)
 		case BA_LANE_NUMERIC:
 		{
 			MemoryContext old = MemoryContextSwitchTo(memory);
-			Datum value = ba_numeric_encode(vector->ints[row], vector->scale);
+			int scale;
+			int64 value = ba_numeric_get(vector, row, &scale);
+			Datum datum = ba_numeric_encode(value, scale);
 
 			MemoryContextSwitchTo(old);
-			return value;
+			return datum;
 		}
 		case BA_LANE_DATUM:
 			return vector->datums[row];

@@ -12,7 +12,8 @@
  *							enums); sign-extended from the width it is stored in
  *		BA_LANE_FLOAT		double: float8, and float4 (each a value that float4 has)
  *		BA_LANE_NUMERIC		numeric as int64 = value * 10^scale, where every row has that
- *							dscale, none is NaN or infinite and each fits
+ *							dscale (or less, as `scales` tells), none is NaN or infinite
+ *							and each fits
  *		BA_LANE_DATUM		pointers: text, uuid, and numerics as they are stored. They
  *							may point into a pinned page or into rows->memory, may have a
  *							short header, and may be compressed or out of line
@@ -71,7 +72,9 @@ typedef struct BaVector
 {
 	BaType type;
 	BaLane lane;
-	int scale;     /* BA_LANE_NUMERIC: digits behind the point */
+	int scale;           /* BA_LANE_NUMERIC: digits behind the point */
+	const uint8 *scales; /* BA_LANE_NUMERIC: how many of them each row displays, where some do less
+						  * than `scale`; else NULL */
 	bool constant; /* every row has the value of row 0 (all rows are filled in all the same) */
 	bool extended; /* BA_LANE_DATUM: some varlena may be compressed or out of line */
 	bool *nulls;   /* NULL where no row is null; a null row's value is 0 or any safe value,
@@ -221,6 +224,7 @@ extern const int64 ba_numeric_powers[BA_NUMERIC_MAX_SCALE + 1]; /* 10^i */
 extern bool ba_numeric_decode(Datum numeric, int64 *value, int *scale);
 extern const BaVector *ba_numeric_decode_vector(const BaVector *numerics, int n, BaVector *result);
 extern Datum ba_numeric_encode(int128 value, int scale);
+extern int64 ba_numeric_get(const BaVector *vector, int row, int *scale);
 extern bool ba_numeric_rescale(int64 *value, int from, int to);
 extern void ba_numeric_split(const uint64 magnitude[3], bool negative, int scale,
 							 BaNumericDigits *digits);

@@ -61,6 +61,7 @@ ba_expr_begin_result(BaExpr *expr, BaLane lane)
 	result->constant = false;
 	result->extended = false;
 	result->nulls = NULL;
+	result->scales = NULL;
 	return result;
 }
 

@@ -7,14 +7,15 @@
  * null either.
  *
  * Branches of CASE and COALESCE may come in different lanes, if numeric: scaled integers, of
- * different scales, or as stored. If they all have one scale, so has the result; else it
- * has numerics as stored, made of scaled integers for the rows that picked
- * them: a numeric must keep the scale it would have in core.
+ * different scales, or as stored. Integers are brought to the largest scale, and each
+ * row remembers the scale it has in core. Where that cannot be, the result has
+ * numerics as stored, made of scaled integers for the rows that picked them.
  */
 #include "postgres.h"
 
 #include <math.h>
 
+#include "catalog/pg_type.h"
 #include "compat.h"
 #include "utils/memutils.h"
 #include "vector_expr.h"
@@ -213,14 +214,89 @@ is_all_null(const BaVector *vector)
 }
 
 /*
+ * Brings a vector of numerics to a scale that is not smaller; NULL if it does not fit.
+ */
+static const BaVector *
+rescale(const BaVector *vector, int scale, BaRows *rows)
+{
+	int64 power = ba_numeric_powers[scale - vector->scale];
+	int n = rows->n;
+	BaVector *result;
+	uint8 *scales;
+
+	if (vector->scale == scale)
+		return vector;
+	result = MemoryContextAlloc(rows->memory, sizeof(BaVector));
+	*result = *vector;
+	result->scale = scale;
+	result->ints = MemoryContextAlloc(rows->memory, n * sizeof(int64));
+	for (int i = 0; i < n; i++)
+		if (__builtin_mul_overflow(vector->ints[i], power, &result->ints[i]))
+			return NULL;
+	if (vector->scales == NULL)
+	{
+		scales = MemoryContextAlloc(rows->memory, n);
+		memset(scales, vector->scale, n);
+		result->scales = scales;
+	}
+	return result;
+}
+
+/*
+ * Replaces values that are numerics by scaled integers of one scale, which is returned; -1 if that
+ * cannot be, and some values may have been replaced nevertheless. `mixed` is set if some rows
+ * display less.
+ */
+static int
+align_numerics(const BaVector **values, int nvalues, BaRows *rows, bool *mixed)
+{
+	int scale = -1;
+
+	for (int k = 0; k < nvalues; k++)
+	{
+		if (is_all_null(values[k]))
+			continue;
+		if (values[k]->lane == BA_LANE_DATUM && values[k]->constant)
+		{
+			BaVector *decoded = MemoryContextAlloc(rows->memory, sizeof(BaVector));
+			const BaVector *vector = values[k];
+
+			*decoded = *vector;
+			decoded->lane = BA_LANE_NUMERIC;
+			decoded->ints = MemoryContextAlloc(rows->memory, rows->n * sizeof(int64));
+			values[k] = ba_numeric_decode_vector(vector, rows->n, decoded);
+			if (values[k] == NULL)
+			{
+				values[k] = vector;
+				return -1;
+			}
+		}
+		else if (values[k]->lane == BA_LANE_DATUM)
+			return -1;
+		scale = Max(scale, values[k]->scale);
+	}
+	for (int k = 0; k < nvalues; k++)
+		if (!is_all_null(values[k]))
+		{
+			const BaVector *vector = rescale(values[k], scale, rows);
+
+			if (vector == NULL)
+				return -1;
+			values[k] = vector;
+			*mixed |= vector->scales != NULL;
+		}
+	return scale;
+}
+
+/*
  * Readies the result of a node that picks its rows from the first nvalues operands: in their lane,
- * or as stored where they differ.
+ * or as stored where they differ. Numerics are replaced by integers of one scale if they can.
  */
 static BaVector *
-begin_choice(BaExpr *expr, const BaVector **values, int nvalues)
+begin_choice(BaExpr *expr, const BaVector **values, int nvalues, BaRows *rows)
 {
-	const BaVector *scaled = NULL;
-	bool same = true;
+	bool mixed = false;
+	int scale = -1;
 	bool has_nulls = false;
 	bool extended = false;
 	BaVector *result;
@@ -229,18 +305,18 @@ begin_choice(BaExpr *expr, const BaVector **values, int nvalues)
 	{
 		has_nulls |= values[k]->nulls != NULL;
 		extended |= values[k]->extended;
-		if (is_all_null(values[k]))
-			continue;
-		if (values[k]->lane != BA_LANE_NUMERIC ||
-			(scaled != NULL && scaled->scale != values[k]->scale))
-			same = false;
-		else
-			scaled = values[k];
 	}
-	result = ba_expr_begin_result(expr, same && scaled != NULL ? BA_LANE_NUMERIC
-															   : expr->result.type.lane);
-	if (result->lane == BA_LANE_NUMERIC)
-		result->scale = scaled->scale;
+	if (expr->result.type.oid == NUMERICOID)
+		scale = align_numerics(values, nvalues, rows, &mixed);
+	result = ba_expr_begin_result(expr, scale >= 0 ? BA_LANE_NUMERIC : expr->result.type.lane);
+	result->scale = Max(scale, 0);
+	if (scale >= 0 && mixed)
+	{
+		uint8 *scales = MemoryContextAlloc(rows->memory, rows->n);
+
+		memset(scales, scale, rows->n);
+		result->scales = scales;
+	}
 	result->extended = extended;
 	if (has_nulls)
 		result->nulls = ba_vector_null_buffer(result);
@@ -252,6 +328,15 @@ choose_values(int64 *restrict r, const int64 *x, const int64 *mask, int n)
 {
 	for (int i = 0; i < n; i++)
 		r[i] = (x[i] & mask[i]) | (r[i] & ~mask[i]);
+}
+
+/* `x` is NULL where all rows have the scale `all`. */
+BA_VECTOR_LOOP static void
+choose_scales(uint8 *restrict r, const uint8 *x, int all, const int64 *mask, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (mask[i] != 0)
+			r[i] = x != NULL ? x[i] : all;
 }
 
 BA_VECTOR_LOOP static void
@@ -285,6 +370,8 @@ choose(BaVector *result, const int64 *mask, const BaVector *value, BaRows *rows)
 				result->datums[i] = ba_op_is_null(value, i)
 										? (Datum) 0
 										: ba_vector_get_datum(value, i, rows->memory);
+	if (result->scales != NULL)
+		choose_scales(unconstify(uint8 *, result->scales), value->scales, result->scale, mask, n);
 	if (result->nulls != NULL)
 		choose_nulls(result->nulls, value->nulls, mask, n);
 }
@@ -304,7 +391,7 @@ ba_logic_eval_case(BaExpr *expr, BaRows *rows)
 
 	if (operands == NULL)
 		return NULL;
-	result = begin_choice(expr, operands, nwhens + 1);
+	result = begin_choice(expr, operands, nwhens + 1, rows);
 	for (int i = 0; i < n; i++)
 		mask[i] = -1;
 	choose(result, mask, operands[nwhens], rows);
@@ -338,7 +425,7 @@ ba_logic_eval_coalesce(BaExpr *expr, BaRows *rows)
 		return NULL;
 	if (operands[0]->nulls == NULL)
 		return operands[0];
-	result = begin_choice(expr, operands, expr->nargs);
+	result = begin_choice(expr, operands, expr->nargs, rows);
 	for (int i = 0; i < n; i++)
 		mask[i] = -1;
 	choose(result, mask, operands[expr->nargs - 1], rows);
@@ -375,6 +462,7 @@ ba_logic_eval_nullif(BaExpr *expr, BaRows *rows)
 		return NULL;
 	result = ba_expr_begin_result(expr, operands[0]->lane);
 	result->scale = operands[0]->scale;
+	result->scales = operands[0]->scales;
 	result->extended = operands[0]->extended;
 	result->nulls = ba_vector_null_buffer(result);
 	memcpy(result->ints, operands[0]->ints, rows->n * sizeof(int64));

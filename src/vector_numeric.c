@@ -323,9 +323,23 @@ ba_numeric_decode_vector(const BaVector *numerics, int n, BaVector *result)
 	else if (!decode_values(numerics->datums, n, scale, result->ints))
 		return NULL;
 	result->scale = scale;
+	result->scales = NULL;
 	result->constant = numerics->constant;
 	result->nulls = numerics->nulls;
 	return result;
+}
+
+/*
+ * Returns a row's value in units of 10^-scale, where scale is what the row displays.
+ */
+int64
+ba_numeric_get(const BaVector *vector, int row, int *scale)
+{
+	*scale = vector->scale;
+	if (vector->scales == NULL)
+		return vector->ints[row];
+	*scale = vector->scales[row];
+	return vector->ints[row] / ba_numeric_powers[vector->scale - *scale];
 }
 
 /*

@@ -29,6 +29,8 @@ typedef struct Operand
 	const int64 *values;
 	int mask; /* of a row's number: -1, or 0 for a constant */
 	int scale;
+	int displayed;       /* the scale before it was made larger */
+	const uint8 *scales; /* of rows, if they differ */
 	const bool *nulls;
 	int64 constant;
 } Operand;
@@ -53,6 +55,8 @@ get_operand(BaExpr *arg, BaRows *rows, Operand *operand)
 	operand->values = vector->ints;
 	operand->mask = -1;
 	operand->scale = vector->scale;
+	operand->displayed = vector->scale;
+	operand->scales = vector->lane == BA_LANE_NUMERIC ? vector->scales : NULL;
 	if (vector->lane != BA_LANE_DATUM)
 		return true;
 	if (!vector->constant)
@@ -61,8 +65,11 @@ get_operand(BaExpr *arg, BaRows *rows, Operand *operand)
 	operand->scale = 0;
 	operand->values = &operand->constant;
 	operand->mask = 0;
-	return vector->datums[0] == (Datum) 0 ||
-		   ba_numeric_decode(vector->datums[0], &operand->constant, &operand->scale);
+	if (vector->datums[0] != (Datum) 0 &&
+		!ba_numeric_decode(vector->datums[0], &operand->constant, &operand->scale))
+		return false;
+	operand->displayed = operand->scale;
+	return true;
 }
 
 /*
@@ -120,6 +127,44 @@ begin_result(BaExpr *expr, BaLane lane, const Operand *a, const Operand *b, int 
 	return result;
 }
 
+/*
+ * Sets what the rows of a sum or difference display, if they differ: as much as either operand.
+ */
+static void
+set_sum_scales(BaVector *result, const Operand *a, const Operand *b, BaRows *rows)
+{
+	uint8 *scales;
+
+	if (a->scales == NULL && b->scales == NULL)
+		return;
+	scales = MemoryContextAlloc(rows->memory, rows->n);
+	for (int i = 0; i < rows->n; i++)
+	{
+		int x = a->scales != NULL ? a->scales[i] : a->displayed;
+		int y = b->scales != NULL ? b->scales[i] : b->displayed;
+
+		scales[i] = Max(x, y);
+	}
+	result->scales = scales;
+}
+
+/*
+ * Likewise for a product: as much as both together.
+ */
+static void
+set_product_scales(BaVector *result, const Operand *a, const Operand *b, BaRows *rows)
+{
+	uint8 *scales;
+
+	if (a->scales == NULL && b->scales == NULL)
+		return;
+	scales = MemoryContextAlloc(rows->memory, rows->n);
+	for (int i = 0; i < rows->n; i++)
+		scales[i] = (a->scales != NULL ? a->scales[i] : a->displayed) +
+					(b->scales != NULL ? b->scales[i] : b->displayed);
+	result->scales = scales;
+}
+
 static const BaVector *
 eval_add(BaExpr *expr, BaRows *rows)
 {
@@ -131,6 +176,7 @@ eval_add(BaExpr *expr, BaRows *rows)
 		return NULL;
 	result = begin_result(expr, BA_LANE_NUMERIC, &a, &b, rows->n);
 	result->scale = a.scale;
+	set_sum_scales(result, &a, &b, rows);
 	for (int i = 0; i < rows->n; i++)
 		if (unlikely(__builtin_add_overflow(get_value(&a, i), get_value(&b, i), &result->ints[i])))
 			return NULL;
@@ -148,6 +194,7 @@ eval_sub(BaExpr *expr, BaRows *rows)
 		return NULL;
 	result = begin_result(expr, BA_LANE_NUMERIC, &a, &b, rows->n);
 	result->scale = a.scale;
+	set_sum_scales(result, &a, &b, rows);
 	for (int i = 0; i < rows->n; i++)
 		if (unlikely(__builtin_sub_overflow(get_value(&a, i), get_value(&b, i), &result->ints[i])))
 			return NULL;
@@ -166,6 +213,7 @@ eval_mul(BaExpr *expr, BaRows *rows)
 		return NULL;
 	result = begin_result(expr, BA_LANE_NUMERIC, &a, &b, rows->n);
 	result->scale = a.scale + b.scale;
+	set_product_scales(result, &a, &b, rows);
 	for (int i = 0; i < rows->n; i++)
 		if (unlikely(__builtin_mul_overflow(get_value(&a, i), get_value(&b, i), &result->ints[i])))
 			return NULL;
@@ -186,6 +234,7 @@ begin_unary(BaExpr *expr, BaRows *rows, BaLane lane, Operand *a)
 	result->nulls = unconstify(bool *, a->nulls);
 	result->constant = a->mask == 0;
 	result->scale = lane == BA_LANE_NUMERIC ? a->scale : 0;
+	result->scales = lane == BA_LANE_NUMERIC ? a->scales : NULL;
 	return result;
 }
 
@@ -347,6 +396,7 @@ eval_to_scale(BaExpr *expr, BaRows *rows, int scale, bool truncate, int64 max)
 		result->ints[i] = value;
 	}
 	result->scale = scale;
+	result->scales = NULL;
 	return result;
 }
 

@@ -149,7 +149,10 @@ INSERT INTO expressions VALUES
 	('g + v'), ('g::numeric'), ('g::bigint * v'), ('g::smallint::numeric'), ('(g - 6) * v'), ('v / 3'), ('v / nullif(w, 0)'), ('v % 7'), ('round(v, 1)'), ('v::numeric(20,5)'), ('round(v)'), ('round(-v, 3)'), ('round(v, g)'), ('round(w, -2)'), ('round(v, 25)'), ('trunc(v)'), ('trunc(-v, 1)'), ('v::numeric(12,1)'), ('v::numeric(5,2)'), ('w::numeric(30)'), ('w::numeric(20,18)'), ('(v * 0.01)::numeric(6,1)'), ('v::numeric(10,-2)'),
 	('v::int'), ('v::bigint'), ('v::smallint'), ('(v / 1000)::smallint'), ('(w / 100)::int'), ('v::float8'), ('v::real'), ('w::real'), ('w::float8'),
 	('(w * w)::float8'), ('(w * 0.5)::bigint'), ('(-w * 0.5)::bigint'), ('(v - 0.5)::bigint'),
-	('CASE WHEN v > 0 THEN v ELSE 0 END'), ('CASE WHEN v > 0 THEN v * w ELSE w END'), ('coalesce(v, 0)'), ('coalesce(v, 0.00)'), ('greatest(v, w)'), ('nullif(v, 0)');
+	('CASE WHEN v > 0 THEN v ELSE 0 END'), ('CASE WHEN v > 0 THEN v * w ELSE w END'), ('coalesce(v, 0)'), ('coalesce(v, 0.00)'), ('coalesce(v, w, 0)'), ('CASE WHEN v > 0 THEN 1 ELSE 2.50 END'), ('CASE WHEN v > 0 THEN v END'), ('CASE g % 4 WHEN 0 THEN v WHEN 1 THEN 0 WHEN 2 THEN 1.50000 END'),
+	('1 - CASE WHEN g > 5 THEN v * 0.1 ELSE 0 END'), ('w * CASE WHEN g > 5 THEN v * 0.1 ELSE 1 END'), ('-CASE WHEN g > 5 THEN v ELSE 0 END'), ('abs(CASE WHEN g > 5 THEN v ELSE 1e15 END)'),
+	('CASE WHEN g > 5 THEN v ELSE 1e18 END'), ('CASE WHEN g > 5 THEN v ELSE ''NaN'' END'), ('round(coalesce(v, 0), 1)'), ('coalesce(v, 0)::int'), ('CASE WHEN coalesce(v, 0) > 17 THEN w ELSE 0 END'),
+	('CASE WHEN w > 5000000 THEN coalesce(v, 0) ELSE 1.0 END'), ('nullif(coalesce(v, 0), 1)'), ('CASE WHEN v > 0 THEN NULL ELSE 0 END * w'), ('greatest(v, w)'), ('nullif(v, 0)');
 CREATE TABLE outcomes AS
 SELECT query, compare(query) AS outcome
 FROM expressions, sources, LATERAL (VALUES (format('SELECT sum(%s), avg(%1$s), min(%1$s), max(%1$s), count(%1$s) FROM %s', e, source)),
@@ -180,7 +183,7 @@ DROP TABLE outcomes;
 CREATE TABLE outcomes AS
 SELECT query, compare(query) AS outcome
 FROM sources, (VALUES ('SELECT count(*), sum(g), min(w) FROM %s GROUP BY v'), ('SELECT g %% 2, v, avg(w) FROM %s GROUP BY g %% 2, v'),
-	('SELECT v * w, count(*) FROM %s GROUP BY v * w')) AS s (shape), LATERAL (SELECT format(shape, source) AS query) AS q;
+	('SELECT v * w, count(*) FROM %s GROUP BY v * w'), ('SELECT coalesce(v, 0), sum(coalesce(v, 0)), max(coalesce(v, 0)) FROM %s GROUP BY 1'), ('SELECT CASE WHEN g < 6 THEN w ELSE 0 END, count(*) FROM %s GROUP BY 1')) AS s (shape), LATERAL (SELECT format(shape, source) AS query) AS q;
 SELECT regexp_replace(outcome, ',.*', '') AS outcome, count(*) > 10 FROM outcomes GROUP BY 1 ORDER BY 1;
 SELECT query, outcome FROM outcomes WHERE outcome NOT LIKE 'same%' ORDER BY query LIMIT 20;
 DROP TABLE outcomes;
