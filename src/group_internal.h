@@ -113,7 +113,8 @@ struct BaGroups
 
 	/* emitting many */
 	bool can_order;
-	char **order; /* NULL before, and where they are emitted as they were made */
+	char **order;        /* NULL before, and where they are emitted as they were made */
+	uint64 *order_block; /* that it lies in, or NULL: in the slots */
 
 	/* one integer key: its records by value, where the values lie close enough together */
 	bool single_int;
