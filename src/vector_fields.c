@@ -70,7 +70,7 @@ get_node(BaExpr *expr, BaRows *rows)
 }
 
 /*
- * The days of times, 0 for what is infinite or out of range; returns whether there was any such.
+ * The days of times, any for what is infinite or out of range; returns whether there was any such.
  */
 static bool
 split_days(const int64 *times, int n, uint32 *days)
@@ -82,7 +82,8 @@ split_days(const int64 *times, int n, uint32 *days)
 		uint64 since_first = ba_time_since_first(times[i]);
 
 		odd |= since_first >= BA_TIME_LIMIT;
-		days[i] = since_first >= BA_TIME_LIMIT ? 0 : (uint32) (since_first / USECS_PER_DAY);
+		days[i] = since_first >= BA_TIME_LIMIT ? POSTGRES_EPOCH_JDATE
+											   : (uint32) (since_first / USECS_PER_DAY);
 	}
 	return odd;
 }
