@@ -26,6 +26,7 @@ cmp_ok($float8s, '>=', 100_000, 'a hundred thousand float8 inputs');
 my $node = new_server(
 	'exact', q{
 autovacuum = off
+batchagg.enabled = off # core's own partial aggregation is on trial
 max_worker_processes = 8
 max_parallel_workers = 8
 });
