@@ -12,12 +12,13 @@
 #include "scan.h"
 
 /*
- * A vector takes pages until it has enough rows to make what is done once a vector small, but not
- * too many pages: two vectors' are pinned at a time, and a backend keeps track of eight pins without a
- * hash table. For wide rows that matters little.
+ * A vector takes pages until it has enough rows to make small what is done once a vector, but not
+ * too many pages. Two vectors' are pinned at a time: a backend keeps track of eight pins without a
+ * hash table, which matters little where rows are wide, and a scan of a table that is large for the
+ * buffer pool has a ring of 32 buffers to reuse.
  */
 #define BA_VECTOR_ENOUGH 384
-#define BA_VECTOR_PAGES 16
+#define BA_VECTOR_PAGES 8
 
 /* The visible tuples of some pinned pages. */
 typedef struct BaTuples
