@@ -169,6 +169,11 @@ SELECT expression, compare(expression) FROM unnest(ARRAY[
 	'd IN (''2020-01-05'', ''infinity'')', 'ts = ANY (''{2020-01-05, -infinity}'')', 'oi IN (1, 2, 3, 4, 5, 6, 4294967295)', 'm IN (''1'', ''2'')',
 	'e IN (''ok'', ''sad'')', 'c IN (''a'', '''')', 't IN (''a1'', ''b2'', ''zz'')', 't NOT IN (''a1'', ''b2'', ''zz'')', 't IN (''a1'', NULL)',
 	't = ANY ((SELECT array_agg(chr(97 + x % 26) || x % 7) FROM generate_series(1, 300) x)::text[])', 'f IN (0, 1.5, ''NaN'')', 'n IN (0, 1.25, 2.50)',
+	'i = ANY (ARRAY(SELECT x * 7 FROM generate_series(-50, 50) x))', 'i <> ALL (ARRAY(SELECT x * 7 FROM generate_series(-50, 50) x))',
+	'b = ANY (ARRAY(SELECT x * 500000::int8 + 50 FROM generate_series(-99, 99) x) || ''{-9223372036854775808, 9223372036854775807, NULL}'')',
+	'i <> ALL (ARRAY(SELECT x * 100001 + 1 FROM generate_series(-99, 99) x) || ''{-2147483648, 2147483647, 7}'')',
+	't || ''2345678'' = ANY (ARRAY(SELECT chr(97 + x % 26) || x % 5 || ''2345678'' FROM generate_series(1, 50) x))',
+	't || repeat(''y'', 40) <> ALL (ARRAY(SELECT chr(97 + x % 26) || x % 5 || repeat(''y'', 40) FROM generate_series(1, 50) x))',
 	'i < ANY (''{1, 5, NULL}'')', 'i >= ALL (''{1, 5, NULL}'')', 't LIKE ANY (''{a%, b2}'')', 'i = ANY (arr)', 'i0 <> ALL (arr)', 'o IN (true, NULL)']) expression;
 
 -- what is not known here goes to core, as a whole or a call at a time
