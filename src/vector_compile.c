@@ -5,8 +5,8 @@
  * Parts that are equal become one node. What may call a function of core, or
  * computes a part without columns once, is only compiled where core would get to
  * it for every row (compiler->conditional is not set), because it may raise an
- * error; so a node is looked for among those there are only after its arguments
- * were compiled for the place where it stands.
+ * error. So the same part may be two nodes, depending on where it stands: a node
+ * is shared if its operands are the same nodes.
  */
 #include "postgres.h"
 
@@ -25,23 +25,15 @@
 #define MAX_SPELLED_OUT 32
 
 /*
- * Returns the node that computes `source` by `eval` from nodes of args: one that there is, or a
- * new one. NULL if its values cannot be held.
+ * Makes a node that computes `source` by `eval` from nodes of args. NULL if its values cannot be held.
  */
 BaExpr *
-ba_expr_make_node(BaExprProgram *program, BaExprEval eval, Expr *source, List *args)
+ba_expr_append_node(BaExprProgram *program, BaExprEval eval, Expr *source, List *args)
 {
+	BaType type = ba_vector_type(exprType((Node *) source));
 	BaExpr *expr;
-	BaType type;
 	ListCell *cell;
 
-	foreach (cell, program->nodes)
-	{
-		expr = lfirst(cell);
-		if (expr->eval == eval && equal(expr->source, source))
-			return expr;
-	}
-	type = ba_vector_type(exprType((Node *) source));
 	if (!OidIsValid(type.oid))
 		return NULL;
 	expr = palloc0(sizeof(BaExpr));
@@ -58,7 +50,45 @@ ba_expr_make_node(BaExprProgram *program, BaExprEval eval, Expr *source, List *a
 }
 
 /*
- * Compiles what core may not get to for each row.
+ * Whether a node has the operands listed. Lazy ones are those of an equal operation if both are lazy.
+ */
+static bool
+has_args(const BaExpr *expr, List *args)
+{
+	if (expr->nargs != list_length(args))
+		return false;
+	for (int i = 0; i < expr->nargs; i++)
+	{
+		const BaExpr *arg = list_nth(args, i);
+
+		if (expr->args[i] != arg &&
+			(expr->args[i]->eval != ba_lazy_eval || arg->eval != ba_lazy_eval))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The same, or the node that there is for it.
+ */
+BaExpr *
+ba_expr_make_node(BaExprProgram *program, BaExprEval eval, Expr *source, List *args)
+{
+	ListCell *cell;
+
+	foreach (cell, program->nodes)
+	{
+		BaExpr *expr = lfirst(cell);
+
+		if (expr->eval == eval && has_args(expr, args) && equal(expr->source, source))
+			return expr;
+	}
+	return ba_expr_append_node(program, eval, source, args);
+}
+
+/*
+ * Compiles an operand that core may not get to for each row. If core gets to the operation for
+ * each row, the operand can be left to the rows that need it, whatever it is.
  */
 static BaExpr *
 compile_conditional(BaExprCompiler *compiler, Expr *expr)
@@ -69,7 +99,9 @@ compile_conditional(BaExprCompiler *compiler, Expr *expr)
 	compiler->conditional = true;
 	node = ba_expr_compile_node(compiler, expr);
 	compiler->conditional = outer;
-	return node;
+	if (outer || (node != NULL && (IsA(expr, Const) || IsA(expr, Var))))
+		return node;
+	return ba_lazy_create(compiler->program, expr, node);
 }
 
 /*

@@ -9,7 +9,7 @@
  *		eval_root: the tree gives a vector, or else core computes row by row
  *
  * A tree that gave up several times in a row is only tried now and then from
- * there on: data that overflows or is not of one scale usually stays so.
+ * there on.
  *
  * core's states have no parent: the parent's scan slot has the type of the node's
  * output, while these expressions read rows->slot, of the table's type. They are
@@ -27,11 +27,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "vector_expr.h"
-
-/* After that many vectors in a row that the tree gave up … */
-#define PATIENCE 4
-/* … it is tried once in so many. */
-#define RETRY_INTERVAL 32
 
 /* Of a root. */
 typedef struct Root
@@ -121,7 +116,7 @@ eval_root(BaExpr *root, BaRows *rows)
 		return ba_expr_begin_result(root, root->result.type.lane);
 	if (root->nargs > 0)
 	{
-		if (info->failures < PATIENCE || info->failures % RETRY_INTERVAL == 0)
+		if (ba_expr_is_worth_trying(info->failures))
 		{
 			const BaVector *vector = ba_expr_get(root->args[0], rows);
 
@@ -176,25 +171,32 @@ check_functions_walker(Node *node, void *context)
 }
 
 /*
+ * Compiles an expression whose functions the user may execute.
+ */
+BaExpr *
+ba_expr_compile_root(BaExprProgram *program, Expr *expr)
+{
+	BaExprCompiler compiler = {.program = program};
+	MemoryContext old = MemoryContextSwitchTo(program->memory);
+	BaExpr *tree = ba_expr_compile_node(&compiler, expr);
+	BaExpr *root =
+		ba_expr_make_node(program, eval_root, expr, tree == NULL ? NIL : list_make1(tree));
+
+	if (root->private == NULL)
+		root->private = palloc0(sizeof(Root));
+	MemoryContextSwitchTo(old);
+	return root;
+}
+
+/*
  * Compiles an expression. Equal expressions of a program share one root. Raises an error if the
  * user may not execute a function of it.
  */
 BaExpr *
 ba_expr_compile(BaExprProgram *program, Expr *expr)
 {
-	BaExprCompiler compiler = {.program = program};
-	MemoryContext old = MemoryContextSwitchTo(program->memory);
-	BaExpr *tree;
-	BaExpr *root;
-
-	if (program->parent != NULL)
-		check_functions_walker((Node *) expr, NULL);
-	tree = ba_expr_compile_node(&compiler, expr);
-	root = ba_expr_make_node(program, eval_root, expr, tree == NULL ? NIL : list_make1(tree));
-	if (root->private == NULL)
-		root->private = palloc0(sizeof(Root));
-	MemoryContextSwitchTo(old);
-	return root;
+	check_functions_walker((Node *) expr, NULL);
+	return ba_expr_compile_root(program, expr);
 }
 
 /*
@@ -215,5 +217,8 @@ ba_expr_rescan(BaExprProgram *program)
 	ListCell *cell;
 
 	foreach (cell, program->nodes)
+	{
 		ba_leaf_rescan(lfirst(cell));
+		ba_lazy_rescan(lfirst(cell));
+	}
 }

@@ -17,9 +17,31 @@ typedef struct BaExprCompiler
 	bool conditional; /* core may not get here for each row: nothing that can raise an error */
 } BaExprCompiler;
 
+/*
+ * Whether to try again what gave up for so many vectors in a row: data that overflows or is not of
+ * one scale usually stays so.
+ */
+static inline bool
+ba_expr_is_worth_trying(int failures)
+{
+	return failures < 4 || failures % 32 == 0;
+}
+
 /* in vector_compile.c */
 extern BaExpr *ba_expr_compile_node(BaExprCompiler *compiler, Expr *expr);
 extern BaExpr *ba_expr_make_node(BaExprProgram *program, BaExprEval eval, Expr *source, List *args);
+
+extern BaExpr *ba_expr_append_node(BaExprProgram *program, BaExprEval eval, Expr *source,
+								   List *args);
+
+/* in vector_expr.c */
+extern BaExpr *ba_expr_compile_root(BaExprProgram *program, Expr *expr);
+
+/* in vector_lazy.c: operands of AND, OR, CASE and COALESCE that only some rows need */
+extern BaExpr *ba_lazy_create(BaExprProgram *program, Expr *source, BaExpr *eager);
+extern const BaVector *ba_lazy_eval(BaExpr *expr, BaRows *rows);
+extern const BaVector *ba_lazy_get(BaExpr *expr, BaRows *rows, const int64 *mask);
+extern void ba_lazy_rescan(BaExpr *expr);
 
 /* in vector_leaf.c: what an expression starts from */
 extern const BaVector *ba_leaf_eval_var(BaExpr *expr, BaRows *rows);

@@ -39,8 +39,8 @@ get_operands(BaExpr *expr, BaRows *rows)
 }
 
 /*
- * The loops of AND without nulls, and with them: `decided` is set where an operand is `decider`, the
- * value that decides whatever the others are, `unknown` where one is null.
+ * The loops of AND and OR without nulls, and with them: `decided` is set where an operand is `decider`,
+ * the value that decides whatever the others are, `unknown` where one is null.
  */
 BA_VECTOR_LOOP static void
 and_values(int64 *restrict r, const int64 *x, int n)
@@ -70,39 +70,61 @@ decide(bool *restrict decided, bool *restrict unknown, const BaVector *x, int64 
 		}
 }
 
+/*
+ * AND and OR with nulls, or where an operand cannot be computed for all rows: one operand after the
+ * other, for the rows that are not decided yet.
+ */
+static const BaVector *
+combine_in_turn(BaExpr *expr, BaRows *rows, int64 decider)
+{
+	BaVector *result;
+	int64 undecided[BA_VECTOR_ROWS];
+	bool decided[BA_VECTOR_ROWS];
+	bool unknown[BA_VECTOR_ROWS];
+	int n = rows->n;
+
+	memset(decided, 0, n);
+	memset(unknown, 0, n);
+	for (int k = 0; k < expr->nargs; k++)
+	{
+		const BaVector *operand = ba_expr_get(expr->args[k], rows);
+
+		if (operand == NULL)
+		{
+			for (int i = 0; i < n; i++)
+				undecided[i] = decided[i] ? 0 : -1;
+			operand = ba_lazy_get(expr->args[k], rows, undecided);
+		}
+		if (operand == NULL)
+			return NULL;
+		decide(decided, unknown, operand, decider, n);
+	}
+	result = ba_expr_begin_result(expr, BA_LANE_INT);
+	result->nulls = ba_vector_null_buffer(result);
+	for (int i = 0; i < n; i++)
+	{
+		result->ints[i] = decided[i] ? decider : !decider;
+		result->nulls[i] = unknown[i] & !decided[i];
+	}
+	return result;
+}
+
 static const BaVector *
 combine(BaExpr *expr, BaRows *rows, int64 decider)
 {
 	const BaVector **operands = get_operands(expr, rows);
 	BaVector *result;
-	bool decided[BA_VECTOR_ROWS];
-	bool *unknown;
-	bool has_nulls = false;
 	int n = rows->n;
 
 	if (operands == NULL)
-		return NULL;
+		return combine_in_turn(expr, rows, decider);
+	for (int k = 0; k < expr->nargs; k++)
+		if (operands[k]->nulls != NULL)
+			return combine_in_turn(expr, rows, decider);
 	result = ba_expr_begin_result(expr, BA_LANE_INT);
-	for (int k = 0; k < expr->nargs; k++)
-		has_nulls |= operands[k]->nulls != NULL;
-	if (!has_nulls)
-	{
-		memcpy(result->ints, operands[0]->ints, n * sizeof(int64));
-		for (int k = 1; k < expr->nargs; k++)
-			(decider == 0 ? and_values : or_values)(result->ints, operands[k]->ints, n);
-		return result;
-	}
-	unknown = ba_vector_null_buffer(result);
-	memset(decided, 0, n);
-	memset(unknown, 0, n);
-	for (int k = 0; k < expr->nargs; k++)
-		decide(decided, unknown, operands[k], decider, n);
-	for (int i = 0; i < n; i++)
-	{
-		result->ints[i] = decided[i] ? decider : !decider;
-		unknown[i] &= !decided[i];
-	}
-	result->nulls = unknown;
+	memcpy(result->ints, operands[0]->ints, n * sizeof(int64));
+	for (int k = 1; k < expr->nargs; k++)
+		(decider == 0 ? and_values : or_values)(result->ints, operands[k]->ints, n);
 	return result;
 }
 
@@ -377,36 +399,61 @@ choose(BaVector *result, const int64 *mask, const BaVector *value, BaRows *rows)
 }
 
 /*
- * CASE: operands are the values, that of ELSE, and the conditions. The first condition that is
- * true must win, so values are laid down from the last to the first.
+ * Sets the masks of the rows of `rest` for which a condition is true, and takes them out of it.
+ */
+BA_VECTOR_LOOP static void
+take_true(int64 *restrict mask, int64 *restrict rest, const int64 *condition, const bool *nulls,
+		  int n)
+{
+	if (nulls == NULL)
+		for (int i = 0; i < n; i++)
+		{
+			mask[i] = rest[i] & -condition[i];
+			rest[i] ^= mask[i];
+		}
+	else
+		for (int i = 0; i < n; i++)
+		{
+			mask[i] = nulls[i] ? 0 : rest[i] & -condition[i];
+			rest[i] ^= mask[i];
+		}
+}
+
+/*
+ * CASE: operands are the values, that of ELSE, and the conditions. Each value is for the rows whose
+ * mask is -1: the condition is true for them, and none before was.
  */
 const BaVector *
 ba_logic_eval_case(BaExpr *expr, BaRows *rows)
 {
-	const BaVector **operands = get_operands(expr, rows);
 	int nwhens = expr->nargs / 2;
-	BaVector *result;
-	int64 mask[BA_VECTOR_ROWS];
 	int n = rows->n;
+	const BaVector **values = MemoryContextAlloc(rows->memory, sizeof(BaVector *) * (nwhens + 1));
+	int64 *masks = MemoryContextAlloc(rows->memory, sizeof(int64) * n * nwhens);
+	int64 rest[BA_VECTOR_ROWS];
+	BaVector *result;
 
-	if (operands == NULL)
-		return NULL;
-	result = begin_choice(expr, operands, nwhens + 1, rows);
 	for (int i = 0; i < n; i++)
-		mask[i] = -1;
-	choose(result, mask, operands[nwhens], rows);
-	for (int k = nwhens - 1; k >= 0; k--)
+		rest[i] = -1;
+	for (int k = 0; k < nwhens; k++)
 	{
-		const BaVector *condition = operands[nwhens + 1 + k];
+		const BaVector *condition = ba_lazy_get(expr->args[nwhens + 1 + k], rows, rest);
+		int64 *mask = masks + (Size) k * n;
 
-		if (condition->nulls == NULL)
-			for (int i = 0; i < n; i++)
-				mask[i] = -condition->ints[i];
-		else
-			for (int i = 0; i < n; i++)
-				mask[i] = condition->nulls[i] ? 0 : -condition->ints[i];
-		choose(result, mask, operands[k], rows);
+		if (condition == NULL)
+			return NULL;
+		take_true(mask, rest, condition->ints, condition->nulls, n);
+		values[k] = ba_lazy_get(expr->args[k], rows, mask);
+		if (values[k] == NULL)
+			return NULL;
 	}
+	values[nwhens] = ba_lazy_get(expr->args[nwhens], rows, rest);
+	if (values[nwhens] == NULL)
+		return NULL;
+	result = begin_choice(expr, values, nwhens + 1, rows);
+	for (int k = 0; k < nwhens; k++)
+		choose(result, masks + (Size) k * n, values[k], rows);
+	choose(result, rest, values[nwhens], rows);
 	return result;
 }
 
@@ -416,25 +463,39 @@ ba_logic_eval_case(BaExpr *expr, BaRows *rows)
 const BaVector *
 ba_logic_eval_coalesce(BaExpr *expr, BaRows *rows)
 {
-	const BaVector **operands = get_operands(expr, rows);
-	BaVector *result;
-	int64 mask[BA_VECTOR_ROWS];
 	int n = rows->n;
+	const BaVector **values = MemoryContextAlloc(rows->memory, sizeof(BaVector *) * expr->nargs);
+	int64 *masks = MemoryContextAlloc(rows->memory, sizeof(int64) * n * expr->nargs);
+	int64 rest[BA_VECTOR_ROWS];
+	int nvalues = 0;
+	bool is_last = false;
+	BaVector *result;
 
-	if (operands == NULL)
-		return NULL;
-	if (operands[0]->nulls == NULL)
-		return operands[0];
-	result = begin_choice(expr, operands, expr->nargs, rows);
 	for (int i = 0; i < n; i++)
-		mask[i] = -1;
-	choose(result, mask, operands[expr->nargs - 1], rows);
-	for (int k = expr->nargs - 2; k >= 0; k--)
+		rest[i] = -1;
+	while (!is_last)
 	{
-		for (int i = 0; i < n; i++)
-			mask[i] = ba_op_is_null(operands[k], i) ? 0 : -1;
-		choose(result, mask, operands[k], rows);
+		const BaVector *value = ba_lazy_get(expr->args[nvalues], rows, rest);
+		int64 *mask = masks + (Size) nvalues * n;
+
+		if (value == NULL)
+			return NULL;
+		values[nvalues++] = value;
+		is_last = value->nulls == NULL || nvalues == expr->nargs;
+		if (is_last)
+			memcpy(mask, rest, n * sizeof(int64));
+		else
+			for (int i = 0; i < n; i++)
+			{
+				mask[i] = value->nulls[i] ? 0 : rest[i];
+				rest[i] ^= mask[i];
+			}
 	}
+	if (nvalues == 1)
+		return values[0];
+	result = begin_choice(expr, values, nvalues, rows);
+	for (int k = 0; k < nvalues; k++)
+		choose(result, masks + (Size) k * n, values[k], rows);
 	return result;
 }
 

@@ -80,6 +80,18 @@ ba_expr_is_supported(Node *expr, Index scanrelid)
 }
 
 /*
+ * The cost of an expression that core's code evaluates, with putting the row into a slot.
+ */
+static Cost
+core_cost(PlannerInfo *root, Expr *expr)
+{
+	QualCost cost;
+
+	cost_qual_eval_node(&cost, (Node *) expr, root);
+	return cost.per_tuple + cpu_tuple_cost;
+}
+
+/*
  * The cost of an expression for one row.
  */
 Cost
@@ -100,6 +112,8 @@ ba_expr_cost(PlannerInfo *root, Expr *expr, Index scanrelid)
 		{
 			BaExpr *node = lfirst(cell);
 
+			if (node->eval == ba_lazy_eval && node->nargs == 0)
+				cost += core_cost(root, node->source);
 			if (node->eval == ba_call_eval)
 			{
 				QualCost call = {0};
@@ -112,12 +126,7 @@ ba_expr_cost(PlannerInfo *root, Expr *expr, Index scanrelid)
 		}
 	}
 	else
-	{
-		QualCost core_cost;
-
-		cost_qual_eval_node(&core_cost, (Node *) expr, root);
-		cost = core_cost.per_tuple + cpu_tuple_cost;
-	}
+		cost = core_cost(root, expr);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(memory);
 	return cost;

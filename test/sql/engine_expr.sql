@@ -142,6 +142,10 @@ SELECT expression, compare(expression) FROM unnest(ARRAY[
 	'f::float4', 'r::float8', 'f::int2', 'f::int4', 'f::int8', 'r::int2', 'r::int4', 'r::int8',
 	's::float4', 'i::float4', 'b::float4', 's::float8', 'i::float8', 'b::float8', 'n::float8', 'f::numeric']) expression;
 
+-- functions that are not known
+CREATE FUNCTION twice(int) RETURNS int IMMUTABLE STRICT LANGUAGE plpgsql AS 'BEGIN RETURN $1 * 2; END';
+CREATE FUNCTION lax(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN coalesce($1, -5); END';
+
 -- three-valued logic, CASE, COALESCE, NULLIF
 SELECT expression, compare(expression) FROM unnest(ARRAY[
 	'o AND p', 'o OR p', 'NOT o', 'o AND p AND i > 0', 'o OR p OR i > 0', 'o AND NOT (p OR i < 5)', 'o AND NULL', 'o OR NULL',
@@ -158,6 +162,10 @@ SELECT expression, compare(expression) FROM unnest(ARRAY[
 	'COALESCE(i, i0)', 'COALESCE(i, i0, 0)', 'COALESCE(t, ''none'')', 'COALESCE(n, 0)', 'COALESCE(n, n * 2, 7.000)', 'COALESCE(f, r)',
 	'COALESCE(i, 1 / i0)', 'COALESCE(NULL, o, p)',
 	'NULLIF(i, i0)', 'NULLIF(i0, 3)', 'NULLIF(t, ''a1'')', 'i / NULLIF(i0, 0)', 'NULLIF(n, 1)', 'NULLIF(f, f0)',
+	'CASE WHEN o THEN twice(i0) WHEN p THEN length(md5(t)) ELSE i / nullif(i0, 3) END', 'CASE WHEN twice(i0) > 5 THEN 1 WHEN lax(i) > 7 THEN 2 END',
+	'CASE WHEN i0 <> 0 THEN CASE WHEN b0 <> 0 THEN b / b0 / i0 ELSE twice(i0) END END', 'o OR CASE WHEN i0 <> 0 THEN 7 / i0 > 3 ELSE lax(i) = 1 END',
+	'CASE WHEN i0 <> 0 THEN n / i0 ELSE n END', 'CASE WHEN lax(i0) > 3 THEN n WHEN o THEN n * 2 ELSE 7 END', 'o AND p AND lax(i) > 3 AND NOT (p OR 1 / i0 = 1)',
+	'COALESCE(i, twice(i0), lax(s))', 'COALESCE(t, md5(i::text))', 'p OR t || i = ''x''',
 	'GREATEST(i, i0)', 'LEAST(f, 0)', 'LEAST(i, i0, 3, s)', 'GREATEST(r, f, f0)', 'LEAST(d, ''2020-03-01'')', 'GREATEST(t, ''b'')', 'i = 3 AND (o OR p OR NULL)']) expression;
 
 -- lists
@@ -177,8 +185,6 @@ SELECT expression, compare(expression) FROM unnest(ARRAY[
 	'i < ANY (''{1, 5, NULL}'')', 'i >= ALL (''{1, 5, NULL}'')', 't LIKE ANY (''{a%, b2}'')', 'i = ANY (arr)', 'i0 <> ALL (arr)', 'o IN (true, NULL)']) expression;
 
 -- what is not known here goes to core, as a whole or a call at a time
-CREATE FUNCTION twice(int) RETURNS int IMMUTABLE STRICT LANGUAGE plpgsql AS 'BEGIN RETURN $1 * 2; END';
-CREATE FUNCTION lax(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN coalesce($1, -5); END';
 CREATE FUNCTION polymorphic(anyelement) RETURNS text STABLE STRICT LANGUAGE plpgsql AS 'BEGIN RETURN pg_typeof($1); END';
 CREATE DOMAIN small AS int CHECK (VALUE < 1000);
 SELECT expression, compare(expression) FROM unnest(ARRAY[
@@ -230,6 +236,7 @@ SELECT difference('SELECT x, q.* FROM around, LATERAL (SELECT count(*), sum(i0 *
 
 -- filters stop at the first that is not true, and FILTER keeps its argument
 SELECT difference('SELECT count(*) FROM wild WHERE tame AND 1000 / (CASE WHEN tame THEN 1 ELSE 0 END) > 3'),
+	difference('SELECT CASE WHEN i0 <> 5 THEN 10 / i0 END, count(*) FROM wild WHERE (i0 <> 0 AND (CASE WHEN i0 <> 5 THEN 10 / i0 END) > -100) IS TRUE GROUP BY 1'),
 	difference('SELECT sum(1 / i0) FILTER (WHERE i0 <> 0), count(*) FROM wild'),
 	difference('SELECT sum(i / i0) FILTER (WHERE tame), sum(i * 5) FILTER (WHERE tame) FROM wild'),
 	difference('SELECT o, sum(b * b0) FROM wild WHERE tame GROUP BY o'),
