@@ -129,15 +129,18 @@ add_final_paths(PlannerInfo *root, RelOptInfo *grouped_rel, Path *partial,
 	bool has_keys = root->parse->groupClause != NIL;
 
 	get_agg_clause_costs(root, AGGSPLIT_FINAL_DESERIAL, &costs);
-	if (!has_keys || (extra->flags & GROUPING_CAN_USE_HASH) != 0)
+	if (!has_keys || (clause != NIL && (extra->flags & GROUPING_CAN_USE_HASH) != 0))
 		add_path(grouped_rel, (Path *) create_agg_path(
 								  root, grouped_rel, partial, grouped_rel->reltarget,
 								  has_keys ? AGG_HASHED : AGG_PLAIN, AGGSPLIT_FINAL_DESERIAL,
 								  clause, (List *) extra->havingQual, &costs, groups));
 	if (has_keys && (extra->flags & GROUPING_CAN_USE_SORT) != 0)
 	{
+		/* Keys that conditions make constant need no sorting: all rows are one group. */
 		Path *sorted =
-			(Path *) create_sort_path(root, grouped_rel, partial, root->group_pathkeys, -1.0);
+			root->group_pathkeys == NIL
+				? partial
+				: (Path *) create_sort_path(root, grouped_rel, partial, root->group_pathkeys, -1.0);
 
 		add_path(grouped_rel,
 				 (Path *) create_agg_path(root, grouped_rel, sorted, grouped_rel->reltarget,

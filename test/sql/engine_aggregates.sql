@@ -1,5 +1,6 @@
 -- The engine's aggregates against core's: every query is run by both, errors included.
 LOAD 'batchagg';
+SET jit = off;
 CREATE SCHEMA engine_aggregates;
 GRANT USAGE ON SCHEMA engine_aggregates TO PUBLIC;
 SET search_path = engine_aggregates, batchagg;

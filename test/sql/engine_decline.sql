@@ -2,6 +2,7 @@
 -- answer is right. Beside each group stands what is alike and can be taken, so that
 -- nothing is declined by accident.
 LOAD 'batchagg';
+SET jit = off;
 CREATE SCHEMA engine_decline;
 GRANT USAGE ON SCHEMA engine_decline TO PUBLIC;
 SET search_path = engine_decline, batchagg;

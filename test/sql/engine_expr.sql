@@ -1,5 +1,6 @@
 -- The engine's expressions against core's, row by row, errors included.
 LOAD 'batchagg';
+SET jit = off;
 CREATE SCHEMA engine_expr;
 GRANT USAGE ON SCHEMA engine_expr TO PUBLIC;
 SET search_path = engine_expr, batchagg;

@@ -1,5 +1,6 @@
 -- Grouping in the engine: the same groups as core makes, with the same values in them.
 LOAD 'batchagg';
+SET jit = off;
 CREATE SCHEMA grouping_test;
 SET search_path = grouping_test;
 SET datestyle = 'ISO';

@@ -1,5 +1,6 @@
 -- The engine's numerics against core's: every query is run by both, errors included.
 LOAD 'batchagg';
+SET jit = off;
 CREATE SCHEMA engine_numeric;
 GRANT USAGE ON SCHEMA engine_numeric TO PUBLIC;
 SET search_path = engine_numeric, batchagg;

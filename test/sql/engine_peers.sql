@@ -1,5 +1,6 @@
 -- What went wrong in other engines that aggregate by vectors. Each query names what failed there.
 LOAD 'batchagg';
+SET jit = off;
 CREATE SCHEMA engine_peers;
 GRANT USAGE ON SCHEMA engine_peers TO PUBLIC;
 SET search_path = engine_peers, batchagg;

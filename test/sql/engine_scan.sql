@@ -1,5 +1,6 @@
 -- What the engine's scan reads is what core reads: each query is run with and without it.
 LOAD 'batchagg';
+SET jit = off;
 CREATE SCHEMA engine_scan;
 GRANT USAGE ON SCHEMA engine_scan TO PUBLIC;
 SET search_path = engine_scan, batchagg;

@@ -1,6 +1,7 @@
 -- Text in the engine: every operation over odd strings, by the engine and by core. check_keys and
 -- its like show only what is not as it should be.
 LOAD 'batchagg';
+SET jit = off;
 \getenv srcdir PG_ABS_SRCDIR
 \set check :srcdir '/lib/engine_check.sql'
 \set ECHO none
