@@ -17,7 +17,8 @@ sub new_server
 {
 	my ($name, $conf, %init) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init(%init);
+	# some majors take the encoding from the locale, others not
+	$node->init(extra => ["--encoding=UTF8"], %init);
 	$node->append_conf('postgresql.conf', $conf // '');
 	$node->start;
 	# the path is for operators
