@@ -30,9 +30,10 @@
  * by row by core's own expression code, which gives the right value or raises
  * the right error. Kernels therefore raise no errors, and a node may compute
  * what core would not have: both sides of an AND, every branch of a CASE.
+ * Whatever calls a function of core, which may raise an error, stands where core would call
+ * it for every row as well, or is computed for just the rows that core would (vector_lazy.c).
  * Expressions with a part that is not known here go to core's code from the
- * start. Whatever calls a function of core inside a tree must stand where core would
- * call it for every row as well (BaExprCompiler.conditional).
+ * start.
  *
  * Memory: nodes and their result buffers live as long as the BaExprProgram;
  * by-reference values that are computed live in rows->memory, which is reset
