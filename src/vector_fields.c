@@ -533,3 +533,40 @@ ba_time_extract_date(BaExpr *expr, BaRows *rows)
 	result->scale = 0;
 	return result;
 }
+
+/*
+ * extract(epoch from interval), date_part('epoch', interval), of intervals without months. Other
+ * fields are left to core.
+ */
+const BaVector *
+ba_time_extract_interval(BaExpr *expr, BaRows *rows)
+{
+	FieldNode *node = get_node(expr, rows);
+	bool as_float = expr->result.type.oid == FLOAT8OID;
+	const BaVector *intervals;
+	BaVector *result;
+
+	if (node == NULL || node->type != RESERV || node->unit != DTK_EPOCH ||
+		(intervals = ba_expr_get(expr->args[1], rows)) == NULL)
+		return NULL;
+	result = ba_expr_begin_result(expr, as_float ? BA_LANE_FLOAT : BA_LANE_NUMERIC);
+	result->nulls = intervals->nulls;
+	for (int i = 0; i < rows->n; i++)
+	{
+		const Interval *interval = (const Interval *) DatumGetPointer(intervals->datums[i]);
+
+		result->ints[i] = 0;
+		if (interval == NULL)
+			continue;
+		if (interval->month != 0)
+			return NULL;
+		if (as_float)
+			result->floats[i] = interval->time / 1000000.0 + (double) SECS_PER_DAY * interval->day;
+		else if (pg_mul_s64_overflow(interval->day, USECS_PER_DAY, &result->ints[i]) ||
+				 pg_add_s64_overflow(result->ints[i], interval->time, &result->ints[i]))
+			return NULL;
+	}
+	if (!as_float)
+		result->scale = 6;
+	return result;
+}

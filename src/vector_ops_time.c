@@ -1,6 +1,6 @@
 /*
  * vector_ops_time.c
- *		Operations on date, timestamp and timestamptz.
+ *		Operations on date, timestamp, timestamptz and interval.
  *
  * Comparisons of values of one type are those of integers (vector_ops_int.c). Here are those
  * between types, casts and arithmetic. Values that are infinite are cast and compared; with
@@ -21,7 +21,7 @@
 static BaVector *
 begin_result(BaExpr *expr, const BaVector *a, const BaVector *b, int n)
 {
-	BaVector *result = ba_expr_begin_result(expr, BA_LANE_INT);
+	BaVector *result = ba_expr_begin_result(expr, expr->result.type.lane);
 
 	result->nulls =
 		unconstify(bool *, ba_vector_unite_nulls(ba_vector_null_buffer(result), a->nulls,
@@ -419,6 +419,107 @@ ADDITION(timestamp_minus_interval, -1, false, false)
 ADDITION(timestamptz_plus_interval, 1, false, true)
 ADDITION(timestamptz_minus_interval, -1, false, true)
 
+/*
+ * timestamp - timestamp, which is days and the rest, of one sign.
+ */
+static const BaVector *
+timestamp_minus_timestamp(BaExpr *expr, BaRows *rows)
+{
+	const BaVector *a = ba_expr_get(expr->args[0], rows);
+	const BaVector *b = ba_expr_get(expr->args[1], rows);
+	BaVector *result;
+	Interval *intervals;
+
+	if (a == NULL || b == NULL)
+		return NULL;
+	result = begin_result(expr, a, b, rows->n);
+	intervals = MemoryContextAlloc(rows->memory, BA_VECTOR_ROWS * sizeof(Interval));
+	for (int i = 0; i < rows->n; i++)
+	{
+		int64 time;
+
+		if (is_null(result, i))
+		{
+			result->datums[i] = (Datum) 0;
+			continue;
+		}
+		if (TIMESTAMP_NOT_FINITE(a->ints[i]) || TIMESTAMP_NOT_FINITE(b->ints[i]) ||
+			pg_sub_s64_overflow(a->ints[i], b->ints[i], &time))
+			return NULL;
+		intervals[i] = (Interval){
+			.time = time % USECS_PER_DAY,
+			.day = time / USECS_PER_DAY,
+		};
+		result->datums[i] = PointerGetDatum(&intervals[i]);
+	}
+	return result;
+}
+
+/* What intervals are compared by: microseconds, a month having 30 days. */
+static inline int128
+get_span(Datum datum)
+{
+	const Interval *interval = (const Interval *) DatumGetPointer(datum);
+
+	if (interval == NULL)
+		return 0;
+	return (int128) (interval->month * INT64CONST(30) + interval->day) * USECS_PER_DAY +
+		   interval->time;
+}
+
+/*
+ * Compares intervals.
+ */
+static const BaVector *
+compare_intervals(BaExpr *expr, BaRows *rows, Operator operator)
+{
+	const BaVector *a = ba_expr_get(expr->args[0], rows);
+	const BaVector *b = ba_expr_get(expr->args[1], rows);
+	BaVector *result;
+
+	if (a == NULL || b == NULL)
+		return NULL;
+	result = begin_result(expr, a, b, rows->n);
+	for (int i = 0; i < rows->n; i++)
+	{
+		int128 x = get_span(a->datums[i]);
+		int128 y = get_span(b->datums[i]);
+		bool less = x < y;
+		bool greater = x > y;
+
+		switch (operator)
+		{
+			case OPERATOR_EQ:
+				result->ints[i] = !less && !greater;
+				break;
+			case OPERATOR_NE:
+				result->ints[i] = less || greater;
+				break;
+			case OPERATOR_LT:
+				result->ints[i] = less;
+				break;
+			case OPERATOR_LE:
+				result->ints[i] = !greater;
+				break;
+			case OPERATOR_GE:
+				result->ints[i] = !less;
+				break;
+			case OPERATOR_GT:
+				result->ints[i] = greater;
+				break;
+		}
+	}
+	return result;
+}
+
+#undef COMPARISON
+#define COMPARISON(name, operator, date_first, with_zone)                                          \
+	static const BaVector *name(BaExpr *expr, BaRows *rows)                                        \
+	{                                                                                              \
+		return compare_intervals(expr, rows, operator);                                            \
+	}
+COMPARISONS(interval, , )
+
 const BaOp ba_ops_time[] = {
 	{F_DATE_TRUNC_TEXT_TIMESTAMP, ba_time_truncate_timestamp, BA_LANE_INT},
 	{F_DATE_TRUNC_TEXT_TIMESTAMPTZ, ba_time_truncate_timestamptz, BA_LANE_INT},
@@ -442,6 +543,16 @@ const BaOp ba_ops_time[] = {
 	{F_TIMESTAMP_MI_INTERVAL, timestamp_minus_interval, BA_LANE_INT},
 	{F_TIMESTAMPTZ_PL_INTERVAL, timestamptz_plus_interval, BA_LANE_INT},
 	{F_TIMESTAMPTZ_MI_INTERVAL, timestamptz_minus_interval, BA_LANE_INT},
+	{F_TIMESTAMP_MI, timestamp_minus_timestamp, BA_LANE_DATUM},
+	{F_TIMESTAMPTZ_MI, timestamp_minus_timestamp, BA_LANE_DATUM},
+	{F_EXTRACT_TEXT_INTERVAL, ba_time_extract_interval, BA_LANE_NUMERIC},
+	{F_DATE_PART_TEXT_INTERVAL, ba_time_extract_interval, BA_LANE_FLOAT},
+	{F_INTERVAL_EQ, interval_eq, BA_LANE_INT},
+	{F_INTERVAL_NE, interval_ne, BA_LANE_INT},
+	{F_INTERVAL_LT, interval_lt, BA_LANE_INT},
+	{F_INTERVAL_LE, interval_le, BA_LANE_INT},
+	{F_INTERVAL_GE, interval_ge, BA_LANE_INT},
+	{F_INTERVAL_GT, interval_gt, BA_LANE_INT},
 	{F_DATE_EQ_TIMESTAMP, date_timestamp_eq, BA_LANE_INT},
 	{F_DATE_NE_TIMESTAMP, date_timestamp_ne, BA_LANE_INT},
 	{F_DATE_LT_TIMESTAMP, date_timestamp_lt, BA_LANE_INT},

@@ -89,5 +89,6 @@ extern const BaVector *ba_time_truncate_timestamptz(BaExpr *expr, BaRows *rows);
 extern const BaVector *ba_time_extract_timestamp(BaExpr *expr, BaRows *rows);
 extern const BaVector *ba_time_extract_timestamptz(BaExpr *expr, BaRows *rows);
 extern const BaVector *ba_time_extract_date(BaExpr *expr, BaRows *rows);
+extern const BaVector *ba_time_extract_interval(BaExpr *expr, BaRows *rows);
 
 #endif

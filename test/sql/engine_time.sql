@@ -79,7 +79,15 @@ SELECT e, c.run_by, c.same FROM unnest('{"tz AT TIME ZONE ''Asia/Tehran''","date
 SELECT * FROM pg_temp.check_keys('times', 'd::timestamp', 'ts::date', 'ts::time', 'd + n', 'd - n', 'n + d', 'd + 3', 'd - ts::date', 'd - date ''2000-01-01''', 'date ''2000-01-01'' - d',
 	'ts + interval ''3 days 4 hours''', 'ts - interval ''3 days 4 hours 0.000001 seconds''', 'ts + n * interval ''1 day''', 'd + interval ''40 hours''', 'd - interval ''-1 day 1 second''',
 	'tz + interval ''36 hours''', 'tz - interval ''5 minutes''', 'interval ''1 day'' + ts', 'ts + NULL::interval');
-SELECT e, c.run_by, c.same FROM unnest('{"ts + interval ''1 month''","d - interval ''1 year 2 days''","tz + interval ''1 day''","ts - timestamp ''2000-01-01''"}'::text[]) AS e,
+SELECT e, c.run_by, c.same FROM unnest('{"ts + interval ''1 month''","d - interval ''1 year 2 days''","tz + interval ''1 day''"}'::text[]) AS e,
+	pg_temp.engine_check(format('SELECT %s, count(*) FROM times GROUP BY 1', e)) AS c;
+
+-- intervals
+SELECT * FROM pg_temp.check_keys('times', 'ts - timestamp ''2000-01-01 12:00''', 'timestamp ''2000-01-01'' - ts', 'tz - date_trunc(''day'', tz)', 'ts - d', 'extract(epoch FROM ts - timestamp ''2000-01-01'')',
+	'date_part(''epoch'', timestamp ''2000-01-01 01:02:03.4'' - ts)');
+SELECT * FROM pg_temp.check_comparisons('times', 'ts - d', 'interval ''12:00''', 'ts - timestamp ''2000-01-01''', 'interval ''100 years''', 'interval ''1 month''', 'ts - timestamp ''2010-01-01''', 'tz - tz', 'interval ''0''');
+SELECT e, c.run_by, c.same FROM unnest('{"extract(epoch FROM n * interval ''1 month'')","extract(day FROM ts - d)","date_part(''epoch'', interval ''2000000000 days'' + n * interval ''1 second'')","extract(epoch FROM interval ''2000000000 days'' + n * interval ''1 second'')",
+		"n * interval ''1 day'' < interval ''1 month''"}'::text[]) AS e,
 	pg_temp.engine_check(format('SELECT %s, count(*) FROM times GROUP BY 1', e)) AS c;
 
 -- comparisons
