@@ -51,7 +51,7 @@ typedef struct BaNodeCounts
 	uint64 memory;    /* bytes of groups at their most, in one process */
 } BaNodeCounts;
 
-/* In dynamic shared memory, behind the scan's own part. */
+/* In dynamic shared memory, before the scan's own part. */
 typedef struct BaNodeShared
 {
 	int nworkers;

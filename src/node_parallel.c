@@ -13,37 +13,43 @@
 
 #include "node.h"
 
+/*
+ * The bytes before the scan's part.
+ */
 static Size
-scan_size(CustomScanState *css)
+shared_size(int nworkers)
 {
 	return MAXALIGN(
-		table_parallelscan_estimate(css->ss.ss_currentRelation, css->ss.ps.state->es_snapshot));
+		add_size(offsetof(BaNodeShared, counts), mul_size(sizeof(BaNodeCounts), nworkers)));
 }
 
 Size
 ba_node_estimate_dsm(CustomScanState *css, ParallelContext *pcxt)
 {
-	return add_size(scan_size(css), add_size(offsetof(BaNodeShared, counts),
-											 mul_size(sizeof(BaNodeCounts), pcxt->nworkers)));
+	return add_size(
+		shared_size(pcxt->nworkers),
+		table_parallelscan_estimate(css->ss.ss_currentRelation, css->ss.ps.state->es_snapshot));
 }
 
 static void
 find_shared(BaNode *node, void *coordinate)
 {
-	node->parallel = coordinate;
-	node->shared = (BaNodeShared *) ((char *) coordinate + scan_size(&node->css));
+	node->shared = coordinate;
+	node->parallel =
+		(ParallelTableScanDesc) ((char *) coordinate + shared_size(node->shared->nworkers));
 }
 
 void
 ba_node_initialize_dsm(CustomScanState *css, ParallelContext *pcxt, void *coordinate)
 {
 	BaNode *node = (BaNode *) css;
+	BaNodeShared *shared = coordinate;
 
+	shared->nworkers = pcxt->nworkers;
+	memset(shared->counts, 0, sizeof(BaNodeCounts) * pcxt->nworkers);
 	find_shared(node, coordinate);
 	table_parallelscan_initialize(css->ss.ss_currentRelation, node->parallel,
 								  css->ss.ps.state->es_snapshot);
-	node->shared->nworkers = pcxt->nworkers;
-	memset(node->shared->counts, 0, sizeof(BaNodeCounts) * pcxt->nworkers);
 }
 
 /*

@@ -48,8 +48,15 @@
 #include "nodes/pathnodes.h"
 #include "nodes/primnodes.h"
 
-/* Rows in a vector at most: result buffers of a dozen nodes stay in the L2 cache. */
+/*
+ * Rows in a vector at most: result buffers of a dozen nodes stay in the L2 cache. A page has fewer
+ * tuples than that, unless core is configured for its largest pages.
+ */
+#if BLCKSZ > 16384
+#define BA_VECTOR_ROWS 2048
+#else
 #define BA_VECTOR_ROWS 1024
+#endif
 
 typedef enum BaLane
 {
