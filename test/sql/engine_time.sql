@@ -18,11 +18,11 @@ SET timezone = 'UTC';
 CREATE TABLE times AS
 SELECT i, n, CASE WHEN i % 11 > 0 THEN at END AS ts, CASE WHEN i % 13 > 0 THEN at AT TIME ZONE 'UTC' END AS tz, CASE WHEN i % 7 > 0 THEN at::date END AS d
 FROM (SELECT i, i % 50 AS n, CASE i % 4
-		WHEN 0 THEN timestamp '3990-01-02 00:00:00.5 BC' + i * interval '211 days 13 hours 17.123456 seconds'
-		WHEN 1 THEN timestamp '1880-01-01' + i * interval '7 days 3 hours 7.654321 seconds'
-		WHEN 2 THEN timestamp '2300-01-01 23:59:59.999999' + i * interval '9000 days 3 hours'
-		ELSE timestamp '2009-08-01' + i * interval '217 minutes 0.5 seconds' END AS at
-	FROM generate_series(1, 10000) AS i) AS s;
+		WHEN 0 THEN timestamp '3990-01-02 00:00:00.5 BC' + i * interval '527 days 13 hours 17.123456 seconds'
+		WHEN 1 THEN timestamp '1880-01-01' + i * interval '19 days 3 hours 7.654321 seconds'
+		WHEN 2 THEN timestamp '2300-01-01 23:59:59.999999' + i * interval '22000 days 3 hours'
+		ELSE timestamp '2009-08-01' + i * interval '542 minutes 0.5 seconds' END AS at
+	FROM generate_series(1, 4000) AS i) AS s;
 ANALYZE times;
 
 -- each unit of date_trunc, each field of extract
