@@ -56,14 +56,6 @@ make_comparable(const BaVector *dates, int n, bool with_zone, int32 *days, int64
 {
 	bool odd = false;
 
-	if (dates->constant && n > 1)
-	{
-		if (!make_comparable(dates, 1, with_zone, days, out))
-			return false;
-		for (int i = 1; i < n; i++)
-			out[i] = out[0];
-		return true;
-	}
 	for (int i = 0; i < n; i++)
 		out[i] = get_comparable(dates->ints[i]);
 	if (!with_zone)
@@ -108,33 +100,54 @@ typedef enum Operator
 	OPERATOR_GT,
 } Operator;
 
+/* The operator with its operands exchanged. */
+static Operator
+commute(Operator operator)
+{
+	switch (operator)
+	{
+		case OPERATOR_LT:
+			return OPERATOR_GT;
+		case OPERATOR_LE:
+			return OPERATOR_GE;
+		case OPERATOR_GE:
+			return OPERATOR_LE;
+		case OPERATOR_GT:
+			return OPERATOR_LT;
+		default:
+			return operator;
+	}
+}
+
 /*
- * Compares a date with a time, or a time with a date.
+ * Compares a time with a date, or a date with a time.
  */
 static const BaVector *
 compare(BaExpr *expr, BaRows *rows, Operator operator, bool date_first, bool with_zone)
 {
-	const BaVector *a = ba_expr_get(expr->args[0], rows);
-	const BaVector *b = ba_expr_get(expr->args[1], rows);
+	const BaVector *times = ba_expr_get(expr->args[date_first ? 1 : 0], rows);
+	const BaVector *dates = ba_expr_get(expr->args[date_first ? 0 : 1], rows);
 	DateNode *node = get_node(expr);
-	const int64 *x;
-	const int64 *y;
 	BaVector *result;
 	int n = rows->n;
+	int64 constant;
 
-	if (a == NULL || b == NULL ||
-		!make_comparable(date_first ? a : b, n, with_zone, node->days, node->times))
+	if (times == NULL || dates == NULL ||
+		!make_comparable(dates, dates->constant ? 1 : n, with_zone, node->days, node->times))
 		return NULL;
-	result = begin_result(expr, a, b, n);
-	x = date_first ? node->times : a->ints;
-	y = date_first ? b->ints : node->times;
+	result = begin_result(expr, times, dates, n);
+	constant = node->times[0];
 
 #define LOOP(operator)                                                                             \
-	for (int i = 0; i < n; i++)                                                                    \
-		result->ints[i] = x[i] operator y[i];                                                      \
+	if (dates->constant)                                                                           \
+		for (int i = 0; i < n; i++)                                                                \
+			result->ints[i] = times->ints[i] operator constant;                                    \
+	else                                                                                           \
+		for (int i = 0; i < n; i++)                                                                \
+			result->ints[i] = times->ints[i] operator node->times[i];                              \
 	break
 
-	switch (operator)
+	switch (date_first ? commute(operator) : operator)
 	{
 		case OPERATOR_EQ:
 			LOOP(==);
