@@ -6,6 +6,9 @@
  * expression code would, without putting the row into a slot first. Only strict
  * functions: rows with a null argument are not called for. A call may raise
  * an error, so such a node must not stand where core might not get to it.
+ *
+ * The results of a whole vector are held at a time. Where they are long the node gives
+ * up, and core's code holds those of one row.
  */
 #include "postgres.h"
 
@@ -19,6 +22,9 @@
 #include "utils/memutils.h"
 #include "vector_expr.h"
 #include "vector_ops.h"
+
+/* Bytes of one vector's results at most. */
+#define MAX_RESULT_BYTES (16 * 1024 * 1024)
 
 typedef struct Call
 {
@@ -81,6 +87,7 @@ ba_call_eval(BaExpr *expr, BaRows *rows)
 	const bool *nulls = NULL;
 	bool null_buffer[BA_VECTOR_ROWS];
 	BaVector *result;
+	Size bytes = 0;
 	FunctionCallInfo fcinfo;
 
 	for (int k = 0; k < expr->nargs; k++)
@@ -98,6 +105,9 @@ ba_call_eval(BaExpr *expr, BaRows *rows)
 	{
 		Datum value;
 		MemoryContext old;
+
+		if (unlikely(bytes > MAX_RESULT_BYTES))
+			return NULL;
 
 		if (nulls != NULL && nulls[i])
 		{
@@ -121,6 +131,7 @@ ba_call_eval(BaExpr *expr, BaRows *rows)
 			{
 				MemoryContextSwitchTo(rows->memory);
 				value = datumCopy(value, false, result->type.len);
+				bytes += datumGetSize(value, false, result->type.len);
 			}
 			ba_vector_set_datum(result, i, value);
 		}

@@ -246,4 +246,9 @@ SELECT difference('SELECT count(*) FROM wild WHERE tame AND 1000 / (CASE WHEN ta
 -- a tree that gives up again and again is left for core's code
 CREATE TABLE zeros AS SELECT id, true AS tame, id % 1000 - 1 AS z FROM generate_series(1, 100000) id;
 SELECT difference('SELECT count(*), sum(CASE WHEN z <> 0 THEN 1000 / z END) FROM zeros');
+
+-- long results of functions do not pile up
+CREATE TABLE long_texts AS SELECT id, repeat('x' || id % 2, 50000) AS t FROM generate_series(1, 400) id;
+SELECT difference('SELECT max(length(upper(t))), sum(length(reverse(t)) / id) FROM long_texts WHERE length(initcap(t)) > id'),
+	difference('SELECT md5(upper(t)), count(*), max(length(upper(t))) FROM long_texts GROUP BY 1');
 RESET batchagg.debug_force_engine;
