@@ -192,7 +192,7 @@ ba_collator_compare(const BaCollator *collator, BaString a, uint64 a_prefix, BaS
 	sizes = a.size << 4 | b.size;
 	hash = (a_prefix ^ (b_prefix << 29 | b_prefix >> 35)) * UINT64CONST(0x9E3779B97F4A7C15);
 	memo = &collator->memos[hash >> (64 - BA_MEMO_BITS)];
-	if (unlikely(memo->a != a_prefix || memo->b != b_prefix || memo->sizes != sizes))
+	if (unlikely(memo->sizes != sizes || memo->a != a_prefix || memo->b != b_prefix))
 	{
 		memo->sizes = -1;
 		memo->order = ba_collator_call(collator, a, b);
