@@ -44,7 +44,8 @@ sub difference
 	my ($want, $got, $fuzzy) = @_;
 	if ($want->{state} ne $got->{state})
 	{
-		return '' if $want->{state} =~ /^22/ && $got->{state} =~ /^22/;
+		# 0A000: NaN to an integer
+		return '' if $want->{state} =~ /^(?:22|0A)/ && $got->{state} =~ /^(?:22|0A)/;
 		return "SQLSTATE $want->{state} by core, $got->{state} by the engine";
 	}
 	return '' if $want->{state} ne '00000';
@@ -219,6 +220,8 @@ for my $t (1 .. $tables)
 			my $plan = join "\n", @{ $got->{plan} // [] };
 			my $in_order = $way eq 'engine' && !$table->{heaps} && $plan =~ /BatchAgg/;
 			next if $q->{order} && !$in_order;
+			# behind LIMIT, nobody has to get as far as the group that is an error
+			next if $q->{shape} eq 'limited' && $core->{state} ne $got->{state};
 			my $why = difference($core, $got, $in_order ? [] : $q->{fuzzy});
 			$count{compared}++;
 			$count{engine}++ if $way eq 'engine' && $plan =~ /BatchAgg/;
