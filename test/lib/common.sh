@@ -86,7 +86,9 @@ find_pg_config() {
 	fi
 	for major in 18 17 16 15; do
 		dir=/usr/lib/postgresql/$major
-		if [ -x "$dir/bin/postgres" ] && [ -e "$dir/lib/pgxs/src/makefiles/pgxs.mk" ]; then
+		# pgxs.mk comes with Debian's client package, the headers with the development package
+		if [ -x "$dir/bin/postgres" ] && [ -x "$dir/bin/pg_config" ] &&
+			[ -e "$("$dir/bin/pg_config" --includedir-server)/postgres.h" ]; then
 			echo "$dir/bin/pg_config"
 			return
 		fi
