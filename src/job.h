@@ -1,0 +1,284 @@
+/*
+ * job.h
+ *		Jobs: a command run once per batch of a relation, in transactions of their own.
+ *
+ * doc/jobs.md tells what is promised and draws the states. The parts, from what a person calls
+ * down to what the others stand on:
+ *
+ *		job_define.c	create_job, alter_job, drop_job
+ *		job_control.c	start_job, run_job and the functions that steer runs
+ *		job_worker.c	the processes: runner, workers, the starter after a restart
+ *		job_run.c		the life of a run: planned, worked on, ended
+ *		job_task.c		the life of a task: cut, claimed, done, failed
+ *		job_command.c	the command: checked, run for one batch
+ *		job_failure.c	what becomes of a task or run after an error
+ *		job_size.c		how many rows the next batch gets
+ *		job_throttle.c	reasons not to start a batch now
+ *		job_range.c		the seam below: a relation as a range, by key or by TID
+ *		job_key.c		batches that are ranges of a column
+ *		job_tid.c		batches that are ranges of TIDs
+ *		job_lock.c		who is alive: session locks with tags of our own
+ *		job_catalog.c	the tables, read and written as the extension's owner
+ *
+ * Two identities. The process is connected as the job's owner, and everything that reads the
+ * job's relation or runs its command is done as that role. Only statements on the extension's own tables
+ * run as their owner, between ba_catalog_begin and ba_catalog_end, which no other code of the
+ * job's can come between: search_path is pg_catalog, the tables have no triggers.
+ *
+ * Locks are taken in the order: extension (shared, in every transaction, so that DROP EXTENSION
+ * comes before or after it), run row, task row. Session locks never wait but where said.
+ */
+#ifndef JOB_H
+#define JOB_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "executor/spi.h"
+#include "utils/elog.h"
+
+#include "batchagg.h"
+
+/* ---- job_catalog.c: the tables ---- */
+
+/* A row of batchagg.job. Strings are NULL where the column is. */
+typedef struct BaJob
+{
+	int64 id;
+	char *name;
+	Oid owner;
+	Oid relation;
+	char *key; /* column, or "ctid" */
+	char *command;
+	char *null_command;
+	char *before_command;
+	char *search_path;
+	bool incremental;
+	int64 batch_size; /* 0: the setting's */
+	int64 target_ms;  /* 0: batches of a fixed size */
+	int64 min_batch_size;
+	int64 max_batch_size;
+	int workers;
+	int statement_timeout; /* ms, 0: none */
+	int lock_timeout;      /* ms, 0: none */
+	int max_attempts;
+	int64 retry_delay; /* ms */
+	int64 max_skipped;
+	bool paused;
+	char *watermark;
+} BaJob;
+
+/* A row of batchagg.run. */
+typedef struct BaJobRun
+{
+	int64 id;
+	int64 job_id;
+	char *status;
+	bool full;
+	bool planned;
+	Oid filenode;
+	char *position;
+	char *end_key;
+	bool cut_done;
+	int64 batch_size; /* of the next batch */
+	int64 total_rows; /* -1: not known */
+	char *hold_reason;
+} BaJobRun;
+
+/* What a process needs of a row of batchagg.task. */
+typedef struct BaTask
+{
+	int64 id;
+	bool null_keys;
+	char *first; /* bounds as text, both inclusive; NULL for the batch of NULL keys */
+	char *last;
+	int64 rows; /* as cut, -1: not known */
+	int attempts;
+} BaTask;
+
+/*
+ * Statements on the extension's tables: run as their owner. begin takes the lock on the extension
+ * and connects SPI; end undoes all but the lock. An error in between is undone by the abort.
+ */
+typedef struct BaCatalog
+{
+	Oid user;
+	int context;
+	int guc_level;
+} BaCatalog;
+
+/* Whether the extension is installed in this database; takes the lock that keeps it so until the
+ * transaction ends. */
+extern bool ba_catalog_lock(void);
+extern void ba_catalog_begin(BaCatalog *catalog);
+extern void ba_catalog_end(BaCatalog *catalog);
+
+/*
+ * Runs a statement, which must be a string constant: its plan is kept under its address. types
+ * holds a letter for each argument: b bool, i int4, l int8, o oid, f float8, t text, z timestamptz;
+ * text arguments are C strings, NULL for NULL, the others Datums. Returns the number of rows,
+ * which SPI_tuptable holds.
+ */
+extern uint64 ba_catalog_execute(const char *sql, const char *types, ...);
+
+/* Columns of a row of SPI_tuptable, by number from 0 on. Strings are copied to the given context. */
+extern int64 ba_catalog_int(uint64 row, int column, int64 null_value);
+extern char *ba_catalog_text(uint64 row, int column, MemoryContext context);
+extern bool ba_catalog_bool(uint64 row, int column);
+
+/* Rows by number or name, in the current context; NULL where there is none. */
+extern BaJob *ba_catalog_get_job(int64 id);
+extern BaJob *ba_catalog_get_job_by_name(const char *name);
+extern BaJobRun *ba_catalog_get_run(int64 id, bool for_update);
+
+/* ---- job_lock.c: who is alive ---- */
+
+/* What a lock stands for: the fourth field of an advisory lock's tag, where people's have 1 or 2. */
+typedef enum BaLockKind
+{
+	BA_LOCK_RUNNER = 0xBA01, /* of a job: its runner */
+	BA_LOCK_WORKER, /* of a job: all of its processes, shared; a run being planned, exclusive */
+	BA_LOCK_TASK,   /* of a task: the process that works on it */
+	BA_LOCK_SLOT    /* one of batchagg.max_job_workers, in no database */
+} BaLockKind;
+
+extern bool ba_lock_try(BaLockKind kind, int64 id, LOCKMODE mode);
+extern void ba_lock_wait(BaLockKind kind, int64 id, LOCKMODE mode);
+extern void ba_lock_release(BaLockKind kind, int64 id, LOCKMODE mode);
+extern bool ba_lock_is_mine(BaLockKind kind, int64 id, LOCKMODE mode);
+extern bool ba_lock_is_held(BaLockKind kind, int64 id);
+extern bool ba_lock_take_slot(void);
+extern bool ba_lock_database_is_going(void);
+
+/* ---- job_range.c: a relation as a range ---- */
+
+/*
+ * A relation that is cut along a key. Keys are text here, as the key's type prints them; every
+ * process of a run opens a range of its own. All of it runs as the job's owner, inside a
+ * transaction with a snapshot.
+ */
+typedef struct BaRange
+{
+	const struct BaRangeKind *kind;
+	Oid relation;
+	char *relation_name; /* quoted and qualified */
+	char *key;           /* quoted */
+	Oid type;            /* of $1 and $2 */
+	bool nullable;       /* the key may be NULL, for all the catalogs say */
+	char *bounds_sql;    /* key BETWEEN $1 AND $2, with operators of the type's own order */
+	char *after_sql;     /* key > $1 AND key <= $2 */
+	char *before_sql;    /* key >= $1 AND key < $2 */
+} BaRange;
+
+typedef struct BaRangeKind
+{
+	/* Sets the last key there is now, NULL for an empty relation. */
+	char *(*last_key)(BaRange *range);
+
+	/*
+	 * Finds a batch of about rows rows behind position (NULL: from the start) up to end. Sets its
+	 * bounds, and how many rows it has, -1 if that is not known. Returns false where nothing is left.
+	 */
+	bool (*next)(BaRange *range, const char *position, const char *end, int64 rows, char **first,
+				 char **last, int64 *count);
+
+	/*
+	 * Finds a place to split first..last: sets the last key of the first part and the first of the
+	 * second. Returns false where there is only one key.
+	 */
+	bool (*split)(BaRange *range, const char *first, const char *last, char **left_last,
+				  char **right_first);
+
+	/* Throws where the relation is no longer the one that was cut (TIDs alone know). */
+	void (*check)(BaRange *range, Oid filenode);
+} BaRangeKind;
+
+extern BaRange *ba_range_open(Oid relation, const char *key);
+extern char *ba_range_choose_key(Oid relation);
+extern bool ba_range_has_null_key(BaRange *range);
+extern int64 ba_range_estimate_rows(BaRange *range);
+extern Oid ba_range_get_filenode(Oid relation);
+extern Datum ba_range_key_in(BaRange *range, const char *text, bool *isnull);
+extern char *ba_range_key_out(BaRange *range, Datum value);
+extern const BaRangeKind ba_key_range, ba_tid_range;
+
+/* ---- job_command.c: the command ---- */
+
+extern void ba_command_use_settings(const BaJob *job);
+extern void ba_command_check(const char *what, const char *command, Oid key_type);
+extern char *ba_command_explain(const char *command, BaRange *range, const char *first,
+								const char *last);
+extern uint64 ba_command_run(const char *command, BaRange *range, const char *first,
+							 const char *last);
+
+/* ---- job_size.c: how many rows the next batch gets ---- */
+
+/* What a process measured of its last batch; rows 0: nothing. */
+typedef struct BaMeasure
+{
+	int64 rows;
+	double ms;
+} BaMeasure;
+
+extern int64 ba_size_first(const BaJob *job);
+extern int64 ba_size_next(const BaJob *job, int64 size, bool measured_before,
+						  const BaMeasure *measure);
+extern int64 ba_size_at_tail(const BaJob *job, int64 size, int64 rows_left);
+
+/* ---- job_throttle.c: reasons to hold ---- */
+
+/* A throttle: a name, and a function that says in a sentence why no batch should start, or NULL. */
+typedef struct BaThrottle
+{
+	const char *name;
+	char *(*reason)(const BaJob *job);
+} BaThrottle;
+
+extern char *ba_throttle_reason(const BaJob *job);
+
+/* ---- job_task.c: the life of a task ---- */
+
+typedef enum BaClaim
+{
+	BA_CLAIM_TASK, /* there is one, held by this process */
+	BA_CLAIM_WAIT, /* none just now: others work on the last ones, or a retry has to wait */
+	BA_CLAIM_END   /* none, and none to come */
+} BaClaim;
+
+extern BaClaim ba_task_claim(const BaJob *job, BaJobRun *run, BaRange *range,
+							 const BaMeasure *measure, BaTask *task);
+extern void ba_task_execute(const BaJob *job, const BaJobRun *run, BaRange *range,
+							const BaTask *task, BaMeasure *measure);
+extern void ba_task_release(const BaTask *task);
+
+/* ---- job_failure.c: after an error ---- */
+
+/* What an error tells of further attempts. */
+typedef enum BaFailure
+{
+	BA_FAILURE_PASSING,   /* may go away */
+	BA_FAILURE_TOO_LARGE, /* a smaller batch may pass */
+	BA_FAILURE_DATA,      /* a row is bad */
+	BA_FAILURE_FINAL      /* every batch will fail so */
+} BaFailure;
+
+extern BaFailure ba_failure_classify(const ErrorData *error);
+extern int64 ba_failure_delay(const BaJob *job, int attempts);
+extern void ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *range,
+								   const BaTask *task, const ErrorData *error);
+
+/* ---- job_run.c: the life of a run ---- */
+
+extern void ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end_key);
+extern void ba_job_run_end(const BaJob *job, int64 run_id, const char *status,
+						   const ErrorData *error);
+extern bool ba_job_run_try_finish(const BaJob *job, int64 run_id);
+
+/* ---- job_worker.c: the processes ---- */
+
+extern void ba_job_worker_launch_runner(const BaJob *job, int64 run_id);
+extern void ba_job_worker_init(void);
+extern PGDLLEXPORT void ba_job_worker_main(Datum arg);
+extern PGDLLEXPORT void ba_job_worker_starter_main(Datum arg);
+
+#endif
