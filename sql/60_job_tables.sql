@@ -38,8 +38,9 @@ CREATE TABLE run (
 	end_key text,                        -- the last key that belongs to this run
 	cut_done boolean NOT NULL DEFAULT false,
 	batch_size bigint,                   -- of the next batch
+	measured boolean NOT NULL DEFAULT false,          -- that size follows a measurement
+	cut_rows bigint NOT NULL DEFAULT 0,  -- in the tasks so far
 	total_rows bigint,                   -- as estimated at the start
-	pid int,                             -- of the runner, where one holds the job's lock
 	hold_reason text,                    -- why no batch is started just now
 	requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	started_at timestamptz,

@@ -31,10 +31,10 @@
 #include "compat.h"
 
 /*
- * Error context: makes a place in the query an internal one.
+ * Error context: makes a place in the query, which is the argument, an internal one.
  */
-static void
-query_error_callback(void *arg)
+void
+ba_query_error_callback(void *arg)
 {
 	const char *text = arg;
 	int place = geterrposition();
@@ -130,7 +130,7 @@ BaQuery *
 ba_query_read(const char *text, ArrayType *params)
 {
 	BaQuery *result = palloc0(sizeof(BaQuery));
-	ErrorContextCallback callback = {error_context_stack, query_error_callback, (void *) text};
+	ErrorContextCallback callback = {error_context_stack, ba_query_error_callback, (void *) text};
 	List *statements;
 	List *queries;
 	Oid *types = NULL;

@@ -15,6 +15,7 @@
 
 #include "batchagg.h"
 #include "compat.h"
+#include "job.h"
 #include "node.h"
 #include "plan.h"
 
@@ -22,6 +23,7 @@ PG_MODULE_MAGIC;
 
 int batchagg_batch_size = 100000;
 int batchagg_max_parallel_workers = 2;
+int batchagg_max_job_workers = 4;
 bool batchagg_enabled = true;
 bool batchagg_debug_force_engine = false;
 
@@ -41,6 +43,10 @@ _PG_init(void)
 							"Used when workers is NULL. The leader works as well.",
 							&batchagg_max_parallel_workers, 2, 0, MAX_PARALLEL_WORKER_LIMIT,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("batchagg.max_job_workers",
+							"Background processes of all jobs in the server.",
+							"A run that finds none free waits.", &batchagg_max_job_workers, 4, 0,
+							MAX_PARALLEL_WORKER_LIMIT, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("batchagg.enabled", "Lets the planner choose the engine.",
 							 "The custom scan BatchAgg then takes aggregations that it makes "
 							 "cheaper.",
@@ -53,4 +59,5 @@ _PG_init(void)
 
 	ba_node_init();
 	ba_plan_init();
+	ba_job_starter_init();
 }

@@ -184,4 +184,23 @@ ba_explain_table_count(ExplainState *es)
 #endif
 }
 
+/*
+ * 17 lets LockHeldByMe ask for stronger locks as well.
+ */
+#include "storage/lock.h"
+#if PG_VERSION_NUM < 170000
+#define LockHeldByMe(locktag, lockmode, orstronger) LockHeldByMe(locktag, lockmode)
+#endif
+
+/*
+ * 17 can connect a worker as a role without LOGIN. Before, such a role cannot have jobs.
+ */
+#if PG_VERSION_NUM >= 170000
+#define BA_ROLES_NEED_LOGIN false
+#define BA_WORKER_CONNECT_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
+#else
+#define BA_ROLES_NEED_LOGIN true
+#define BA_WORKER_CONNECT_FLAGS 0
+#endif
+
 #endif

@@ -7,7 +7,9 @@
  *
  *		job_define.c	create_job, alter_job, drop_job
  *		job_control.c	start_job, run_job and the functions that steer runs
- *		job_worker.c	the processes: runner, workers, the starter after a restart
+ *		job_starter.c	runs go on after a restart of the server
+ *		job_worker.c	the processes of a run: runner and workers
+ *		job_plan.c		what the runner waits for before it plans
  *		job_run.c		the life of a run: planned, worked on, ended
  *		job_task.c		the life of a task: cut, claimed, done, failed
  *		job_command.c	the command: checked, run for one batch
@@ -81,7 +83,9 @@ typedef struct BaJobRun
 	char *end_key;
 	bool cut_done;
 	int64 batch_size; /* of the next batch */
+	bool measured;    /* that size follows a measurement */
 	int64 total_rows; /* -1: not known */
+	int64 cut_rows;   /* in the tasks so far */
 	char *hold_reason;
 } BaJobRun;
 
@@ -97,8 +101,9 @@ typedef struct BaTask
 } BaTask;
 
 /*
- * Statements on the extension's tables: run as their owner. begin takes the lock on the extension
- * and connects SPI; end undoes all but the lock. An error in between is undone by the abort.
+ * Statements on the extension's tables, between begin and end, run as their owner. begin needs
+ * ba_catalog_lock to have returned true in this transaction. It must not be nested. An error in
+ * between is undone by the abort of the (sub)transaction.
  */
 typedef struct BaCatalog
 {
@@ -107,47 +112,43 @@ typedef struct BaCatalog
 	int guc_level;
 } BaCatalog;
 
-/* Whether the extension is installed in this database; takes the lock that keeps it so until the
- * transaction ends. */
 extern bool ba_catalog_lock(void);
+extern Oid ba_catalog_find_owner(void);
 extern void ba_catalog_begin(BaCatalog *catalog);
 extern void ba_catalog_end(BaCatalog *catalog);
+extern uint64 ba_catalog_execute(const char *sql, const char *types, ...);
+extern uint64 ba_catalog_execute_alone(const char *sql, const char *types, ...);
 
 /*
- * Runs a statement, which must be a string constant: its plan is kept under its address. types
- * holds a letter for each argument: b bool, i int4, l int8, o oid, f float8, t text, z timestamptz;
- * text arguments are C strings, NULL for NULL, the others Datums. Returns the number of rows,
- * which SPI_tuptable holds.
+ * Columns of the row of SPI_tuptable, by number from 0 on. Strings are allocated in the context
+ * that was current at ba_catalog_begin, and are NULL where the column is.
  */
-extern uint64 ba_catalog_execute(const char *sql, const char *types, ...);
-
-/* Columns of a row of SPI_tuptable, by number from 0 on. Strings are copied to the given context. */
 extern int64 ba_catalog_int(uint64 row, int column, int64 null_value);
-extern char *ba_catalog_text(uint64 row, int column, MemoryContext context);
+extern char *ba_catalog_text(uint64 row, int column);
 extern bool ba_catalog_bool(uint64 row, int column);
 
-/* Rows by number or name, in the current context; NULL where there is none. */
+/* Rows by number or name, in the current context, NULL where there is none; outside of begin. */
 extern BaJob *ba_catalog_get_job(int64 id);
 extern BaJob *ba_catalog_get_job_by_name(const char *name);
-extern BaJobRun *ba_catalog_get_run(int64 id, bool for_update);
+extern BaJobRun *ba_catalog_get_run(int64 id);
 
 /* ---- job_lock.c: who is alive ---- */
 
 /* What a lock stands for: the fourth field of an advisory lock's tag, where people's have 1 or 2. */
 typedef enum BaLockKind
 {
-	BA_LOCK_RUNNER = 0xBA01, /* of a job: its runner */
-	BA_LOCK_WORKER, /* of a job: all of its processes, shared; a run being planned, exclusive */
-	BA_LOCK_TASK,   /* of a task: the process that works on it */
-	BA_LOCK_SLOT    /* one of batchagg.max_job_workers, in no database */
+	BA_LOCK_RUN = 0xBA01, /* of a run: its runner */
+	BA_LOCK_JOB,          /* of a job: all of its processes, shared */
+	BA_LOCK_TASK,         /* of a task: the process that works on it */
+	BA_LOCK_SLOT          /* one of batchagg.max_job_workers, in no database */
 } BaLockKind;
 
 extern bool ba_lock_try(BaLockKind kind, int64 id, LOCKMODE mode);
-extern void ba_lock_wait(BaLockKind kind, int64 id, LOCKMODE mode);
 extern void ba_lock_release(BaLockKind kind, int64 id, LOCKMODE mode);
 extern bool ba_lock_is_mine(BaLockKind kind, int64 id, LOCKMODE mode);
-extern bool ba_lock_is_held(BaLockKind kind, int64 id);
+extern int ba_lock_count_holders(BaLockKind kind, int64 id);
 extern bool ba_lock_take_slot(void);
+extern bool ba_lock_has_free_slot(void);
 extern bool ba_lock_database_is_going(void);
 
 /* ---- job_range.c: a relation as a range ---- */
@@ -196,6 +197,7 @@ typedef struct BaRangeKind
 extern BaRange *ba_range_open(Oid relation, const char *key);
 extern char *ba_range_choose_key(Oid relation);
 extern bool ba_range_has_null_key(BaRange *range);
+extern bool ba_range_is_lockable(BaRange *range);
 extern int64 ba_range_estimate_rows(BaRange *range);
 extern Oid ba_range_get_filenode(Oid relation);
 extern Datum ba_range_key_in(BaRange *range, const char *text, bool *isnull);
@@ -221,9 +223,8 @@ typedef struct BaMeasure
 } BaMeasure;
 
 extern int64 ba_size_first(const BaJob *job);
-extern int64 ba_size_next(const BaJob *job, int64 size, bool measured_before,
-						  const BaMeasure *measure);
-extern int64 ba_size_at_tail(const BaJob *job, int64 size, int64 rows_left);
+extern void ba_size_adapt(const BaJob *job, BaJobRun *run, const BaMeasure *measure);
+extern int64 ba_size_choose(const BaJob *job, const BaJobRun *run);
 
 /* ---- job_throttle.c: reasons to hold ---- */
 
@@ -269,16 +270,26 @@ extern void ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *ran
 
 /* ---- job_run.c: the life of a run ---- */
 
+extern void ba_job_run_check_null_keys(const BaJob *job, BaRange *range);
 extern void ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end_key);
 extern void ba_job_run_end(const BaJob *job, int64 run_id, const char *status,
 						   const ErrorData *error);
-extern bool ba_job_run_try_finish(const BaJob *job, int64 run_id);
+extern void ba_job_run_try_finish(const BaJob *job, int64 run_id);
 
 /* ---- job_worker.c: the processes ---- */
 
 extern void ba_job_worker_launch_runner(const BaJob *job, int64 run_id);
-extern void ba_job_worker_init(void);
-extern PGDLLEXPORT void ba_job_worker_main(Datum arg);
-extern PGDLLEXPORT void ba_job_worker_starter_main(Datum arg);
+extern void ba_job_worker_check_login(Oid role);
+
+/* ---- job_define.c, job_control.c: for each other and for functions built on jobs ---- */
+
+extern BaJob *ba_job_get_own(const char *name);
+extern BaJob *ba_job_get_own_by_run(int64 run_id);
+extern void ba_job_check_owner(const BaJob *job);
+extern void ba_job_signal_tasks(int64 job_id);
+
+/* ---- job_starter.c: after a restart of the server ---- */
+
+extern void ba_job_starter_init(void);
 
 #endif

@@ -1,0 +1,409 @@
+/*
+ * job_catalog.c
+ *		The tables of jobs, read and written as the extension's owner.
+ *
+ * The process runs as the job's owner or as whoever called a function, and neither may touch the
+ * tables. As in core's checks of foreign keys, the identity is changed around each group of
+ * statements and nothing that others wrote is run meanwhile: the statements are constants, their
+ * names are qualified, search_path is pg_catalog, and the tables have no triggers. (pg_temp stands
+ * last, where it cannot hide anything.)
+ *
+ * Plans are kept for the life of the process, found again by the address of the statement.
+ */
+#include "postgres.h"
+
+#include <stdarg.h>
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "job.h"
+
+#define MAX_ARGUMENTS 20
+
+/* A statement that was run before. */
+typedef struct KeptPlan
+{
+	const char *sql;
+	SPIPlanPtr plan;
+} KeptPlan;
+
+static KeptPlan kept_plans[100];
+static int kept_plan_count = 0;
+static MemoryContext caller_context = NULL; /* current at the last ba_catalog_begin */
+
+/*
+ * Locks the extension against being dropped until the transaction ends. Returns false where it is
+ * not installed in this database, or no longer.
+ */
+bool
+ba_catalog_lock(void)
+{
+	Oid extension = get_extension_oid("batchagg", true);
+
+	if (!OidIsValid(extension))
+		return false;
+	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	return get_extension_oid("batchagg", true) == extension;
+}
+
+/*
+ * Returns the role that owns the tables, InvalidOid where the extension is of a version without.
+ */
+Oid
+ba_catalog_find_owner(void)
+{
+	Oid relid = get_relname_relid("job", get_namespace_oid("batchagg", false));
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * Becomes the owner of the tables, with a search_path that finds nothing but core's objects.
+ */
+void
+ba_catalog_begin(BaCatalog *catalog)
+{
+	Oid owner = ba_catalog_find_owner();
+
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("extension batchagg has no jobs here"),
+				 errhint("Update it: ALTER EXTENSION batchagg UPDATE.")));
+	caller_context = CurrentMemoryContext;
+	GetUserIdAndSecContext(&catalog->user, &catalog->context);
+	SetUserIdAndSecContext(owner, catalog->context | SECURITY_LOCAL_USERID_CHANGE);
+	catalog->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	PushActiveSnapshot(GetTransactionSnapshot()); /* a background process has none by itself */
+	SPI_connect();
+}
+
+/*
+ * Becomes again who one was.
+ */
+void
+ba_catalog_end(BaCatalog *catalog)
+{
+	SPI_finish();
+	PopActiveSnapshot();
+	AtEOXact_GUC(true, catalog->guc_level);
+	SetUserIdAndSecContext(catalog->user, catalog->context);
+}
+
+/*
+ * Returns the plan of a statement with arguments of the given types.
+ */
+static SPIPlanPtr
+get_plan(const char *sql, int nargs, Oid *types)
+{
+	SPIPlanPtr plan;
+
+	for (int i = 0; i < kept_plan_count; i++)
+	{
+		if (kept_plans[i].sql == sql)
+			return kept_plans[i].plan;
+	}
+	plan = SPI_prepare(sql, nargs, types);
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+	if (kept_plan_count == lengthof(kept_plans))
+		elog(ERROR, "no room to keep the plan of \"%s\"", sql);
+	kept_plans[kept_plan_count++] = (KeptPlan){sql, plan};
+	return plan;
+}
+
+/*
+ * The work of ba_catalog_execute.
+ */
+static uint64
+execute(const char *sql, const char *types, va_list args)
+{
+	Datum values[MAX_ARGUMENTS];
+	char nulls[MAX_ARGUMENTS];
+	Oid oids[MAX_ARGUMENTS];
+	int n = strlen(types);
+	int result;
+
+	Assert(n <= MAX_ARGUMENTS);
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = ' ';
+		switch (types[i])
+		{
+			case 'b':
+				oids[i] = BOOLOID;
+				values[i] = BoolGetDatum(va_arg(args, int));
+				break;
+			case 'i':
+				oids[i] = INT4OID;
+				values[i] = Int32GetDatum(va_arg(args, int));
+				break;
+			case 'l':
+				oids[i] = INT8OID;
+				values[i] = Int64GetDatum(va_arg(args, int64));
+				break;
+			case 'o':
+				oids[i] = OIDOID;
+				values[i] = ObjectIdGetDatum(va_arg(args, Oid));
+				break;
+			case 'f':
+				oids[i] = FLOAT8OID;
+				values[i] = Float8GetDatum(va_arg(args, double));
+				break;
+			case 't':
+			{
+				const char *text = va_arg(args, const char *);
+
+				oids[i] = TEXTOID;
+				if (text == NULL)
+					nulls[i] = 'n';
+				values[i] = text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+				break;
+			}
+			case 'p':
+			{
+				const int64 *number = va_arg(args, const int64 *);
+
+				oids[i] = INT8OID;
+				if (number == NULL)
+					nulls[i] = 'n';
+				values[i] = number == NULL ? (Datum) 0 : Int64GetDatum(*number);
+				break;
+			}
+			case 'v':
+			{
+				void *interval = va_arg(args, void *);
+
+				oids[i] = INTERVALOID;
+				if (interval == NULL)
+					nulls[i] = 'n';
+				values[i] = PointerGetDatum(interval);
+				break;
+			}
+			default:
+				elog(ERROR, "no argument type is called \"%c\"", types[i]);
+		}
+	}
+	result = SPI_execute_plan(get_plan(sql, n, oids), values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/*
+ * Runs a statement, a string constant, between ba_catalog_begin and ba_catalog_end. types has a
+ * letter for each of its arguments: b bool, i int, l int64, o Oid, f double, and t const char *,
+ * p const int64 *, v Interval *, which may be NULL. Returns the number of rows, which are in SPI_tuptable.
+ */
+uint64
+ba_catalog_execute(const char *sql, const char *types, ...)
+{
+	va_list args;
+	uint64 rows;
+
+	va_start(args, types);
+	rows = execute(sql, types, args);
+	va_end(args);
+	return rows;
+}
+
+/*
+ * As ba_catalog_execute, for a single statement whose rows do not matter.
+ */
+uint64
+ba_catalog_execute_alone(const char *sql, const char *types, ...)
+{
+	BaCatalog catalog;
+	va_list args;
+	uint64 rows;
+
+	ba_catalog_begin(&catalog);
+	va_start(args, types);
+	rows = execute(sql, types, args);
+	va_end(args);
+	ba_catalog_end(&catalog);
+	return rows;
+}
+
+/*
+ * Returns an integer column (int4, int8 or oid), or null_value for NULL.
+ */
+int64
+ba_catalog_int(uint64 row, int column, int64 null_value)
+{
+	bool isnull;
+	Datum value =
+		SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, &isnull);
+
+	if (isnull)
+		return null_value;
+	switch (SPI_gettypeid(SPI_tuptable->tupdesc, column + 1))
+	{
+		case INT8OID:
+			return DatumGetInt64(value);
+		case INT4OID:
+			return DatumGetInt32(value);
+		default:
+			return (int64) DatumGetObjectId(value);
+	}
+}
+
+/*
+ * Returns a text column, in the context of the caller of ba_catalog_begin.
+ */
+char *
+ba_catalog_text(uint64 row, int column)
+{
+	char *value = SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1);
+
+	return value == NULL ? NULL : MemoryContextStrdup(caller_context, value);
+}
+
+/*
+ * Returns a boolean column; NULL is false.
+ */
+bool
+ba_catalog_bool(uint64 row, int column)
+{
+	bool isnull;
+	Datum value =
+		SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+#define MILLISECONDS(column) "(EXTRACT(epoch FROM " column ") * 1000)::int8, "
+#define JOB_COLUMNS                                                                                \
+	"SELECT id, name, owner::oid, relation::oid, key::text, command, null_command, "               \
+	"before_command, search_path, mode = 'incremental', batch_size, " MILLISECONDS(                \
+		"target_time") "min_batch_size, max_batch_size, workers, " MILLISECONDS("statement_"       \
+																				"timeout")         \
+		MILLISECONDS("lock_timeout") "max_attempts, " MILLISECONDS(                                \
+			"retry_delay") "max_skipped, paused, watermark FROM batchagg.job "
+
+/*
+ * Returns the first row of the result as a job, NULL where there is none.
+ */
+static BaJob *
+read_job(uint64 rows)
+{
+	BaJob *job;
+	int c = 0;
+
+	if (rows == 0)
+		return NULL;
+	job = MemoryContextAlloc(caller_context, sizeof(BaJob));
+	job->id = ba_catalog_int(0, c++, 0);
+	job->name = ba_catalog_text(0, c++);
+	job->owner = (Oid) ba_catalog_int(0, c++, 0);
+	job->relation = (Oid) ba_catalog_int(0, c++, 0);
+	job->key = ba_catalog_text(0, c++);
+	job->command = ba_catalog_text(0, c++);
+	job->null_command = ba_catalog_text(0, c++);
+	job->before_command = ba_catalog_text(0, c++);
+	job->search_path = ba_catalog_text(0, c++);
+	job->incremental = ba_catalog_bool(0, c++);
+	job->batch_size = ba_catalog_int(0, c++, 0);
+	job->target_ms = ba_catalog_int(0, c++, 0);
+	job->min_batch_size = ba_catalog_int(0, c++, 1);
+	job->max_batch_size = ba_catalog_int(0, c++, 1);
+	job->workers = (int) ba_catalog_int(0, c++, 1);
+	job->statement_timeout = (int) ba_catalog_int(0, c++, 0);
+	job->lock_timeout = (int) ba_catalog_int(0, c++, 0);
+	job->max_attempts = (int) ba_catalog_int(0, c++, 1);
+	job->retry_delay = ba_catalog_int(0, c++, 0);
+	job->max_skipped = ba_catalog_int(0, c++, 0);
+	job->paused = ba_catalog_bool(0, c++);
+	job->watermark = ba_catalog_text(0, c++);
+	return job;
+}
+
+/*
+ * Returns a job by its number, in the current context; NULL where there is none.
+ */
+BaJob *
+ba_catalog_get_job(int64 id)
+{
+	BaCatalog catalog;
+	BaJob *job;
+
+	ba_catalog_begin(&catalog);
+	job = read_job(ba_catalog_execute(JOB_COLUMNS "WHERE id = $1", "l", id));
+	ba_catalog_end(&catalog);
+	return job;
+}
+
+/*
+ * As ba_catalog_get_job, by name.
+ */
+BaJob *
+ba_catalog_get_job_by_name(const char *name)
+{
+	BaCatalog catalog;
+	BaJob *job;
+
+	ba_catalog_begin(&catalog);
+	job = read_job(ba_catalog_execute(JOB_COLUMNS "WHERE name = $1", "t", name));
+	ba_catalog_end(&catalog);
+	return job;
+}
+
+/*
+ * Returns a run by its number, in the current context; NULL where there is none.
+ */
+BaJobRun *
+ba_catalog_get_run(int64 id)
+{
+	BaCatalog catalog;
+	BaJobRun *run = NULL;
+
+	ba_catalog_begin(&catalog);
+	if (ba_catalog_execute(
+			"SELECT id, job_id, status, is_full, planned, filenode, position, end_key, "
+			"cut_done, batch_size, measured, total_rows, cut_rows, hold_reason "
+			"FROM batchagg.run WHERE id = $1",
+			"l", id) > 0)
+	{
+		int c = 0;
+
+		run = MemoryContextAlloc(caller_context, sizeof(BaJobRun));
+		run->id = ba_catalog_int(0, c++, 0);
+		run->job_id = ba_catalog_int(0, c++, 0);
+		run->status = ba_catalog_text(0, c++);
+		run->full = ba_catalog_bool(0, c++);
+		run->planned = ba_catalog_bool(0, c++);
+		run->filenode = (Oid) ba_catalog_int(0, c++, 0);
+		run->position = ba_catalog_text(0, c++);
+		run->end_key = ba_catalog_text(0, c++);
+		run->cut_done = ba_catalog_bool(0, c++);
+		run->batch_size = ba_catalog_int(0, c++, 0);
+		run->measured = ba_catalog_bool(0, c++);
+		run->total_rows = ba_catalog_int(0, c++, -1);
+		run->cut_rows = ba_catalog_int(0, c++, 0);
+		run->hold_reason = ba_catalog_text(0, c++);
+	}
+	ba_catalog_end(&catalog);
+	return run;
+}

@@ -1,0 +1,160 @@
+/*
+ * job_command.c
+ *		The command of a job: checked when it is defined, run for one batch.
+ *
+ * A command is one plannable statement. Its bounds are $1 and $2, typed as the key, and it is
+ * planned for each batch with their values: a range is best planned as the range it is, and what
+ * planning costs is little beside a batch. Rows that it returns go nowhere.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/params.h"
+#include "parser/analyze.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#include "batch.h"
+#include "compat.h"
+#include "job.h"
+
+/*
+ * Sets what holds for all of a transaction of the job: the search_path at its creation, and how
+ * long it waits for locks.
+ */
+void
+ba_command_use_settings(const BaJob *job)
+{
+	char timeout[20];
+
+	snprintf(timeout, sizeof(timeout), "%d", job->lock_timeout);
+	(void) set_config_option("search_path", job->search_path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+	(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+							 true, 0, false);
+}
+
+/*
+ * Notes which parameters a query tree has, as bits of *context.
+ */
+static bool
+find_params(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param))
+	{
+		if (((Param *) node)->paramkind == PARAM_EXTERN)
+			*(int *) context |= 1 << ((Param *) node)->paramid;
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, find_params, context, 0);
+	return expression_tree_walker(node, find_params, context);
+}
+
+/*
+ * Throws unless a command, called what in errors, is one plannable statement that uses $1 and $2
+ * of key_type, or no parameters where key_type is InvalidOid.
+ */
+void
+ba_command_check(const char *what, const char *command, Oid key_type)
+{
+	Oid types[2] = {key_type, key_type};
+	ErrorContextCallback callback = {error_context_stack, ba_query_error_callback,
+									 unconstify(char *, command)};
+	List *statements;
+	Query *query;
+	int params = 0;
+
+	error_context_stack = &callback;
+	statements = pg_parse_query(command);
+	if (list_length(statements) != 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s must be one SQL statement", what),
+						errdetail("It has %d.", list_length(statements)),
+						errhint("Call a function that does them all.")));
+	query = parse_analyze_fixedparams(linitial_node(RawStmt, statements), command, types,
+									  OidIsValid(key_type) ? 2 : 0, NULL);
+	error_context_stack = callback.previous;
+
+	if (query->commandType == CMD_UTILITY)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("%s must be a SELECT, INSERT, UPDATE, DELETE or MERGE", what),
+						errhint("Call a function that does the rest: SELECT a_function($1, $2).")));
+	(void) find_params((Node *) query, &params);
+	if (OidIsValid(key_type) && params != 6)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s must use both $1 and $2", what),
+						errdetail("They are the first and the last key of a batch."),
+						errhint("Restrict it to the batch: WHERE key BETWEEN $1 AND $2.")));
+}
+
+/*
+ * Returns EXPLAIN of the command for a batch. Checks the privileges that running it takes.
+ */
+char *
+ba_command_explain(const char *command, BaRange *range, const char *first, const char *last)
+{
+	Oid types[2] = {range->type, range->type};
+	MemoryContext context = CurrentMemoryContext;
+	StringInfoData buf;
+	Datum values[2];
+	char nulls[2];
+	bool isnull;
+
+	initStringInfo(&buf);
+	SPI_connect();
+	values[0] = ba_range_key_in(range, first, &isnull);
+	nulls[0] = isnull ? 'n' : ' ';
+	values[1] = ba_range_key_in(range, last, &isnull);
+	nulls[1] = isnull ? 'n' : ' ';
+	if (SPI_execute_with_args(psprintf("EXPLAIN %s", command), 2, types, values, nulls, false, 0) !=
+		SPI_OK_UTILITY)
+		elog(ERROR, "could not explain \"%s\"", command);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		appendStringInfo(&buf, "%s%s", i > 0 ? "\n" : "",
+						 SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+	SPI_finish();
+	Assert(CurrentMemoryContext == context);
+	return buf.data;
+}
+
+/*
+ * Runs a command for a batch, or one without parameters where range is NULL. Returns the number of
+ * rows it processed.
+ */
+uint64
+ba_command_run(const char *command, BaRange *range, const char *first, const char *last)
+{
+	int nparams = range != NULL ? 2 : 0;
+	Oid types[2] = {InvalidOid, InvalidOid};
+	ParamListInfo params = makeParamList(nparams);
+	SPIExecuteOptions options = {.params = params, .dest = CreateDestReceiver(DestNone)};
+	SPIPlanPtr plan;
+	uint64 processed;
+	int result;
+
+	for (int i = 0; i < nparams; i++)
+	{
+		ParamExternData *param = &params->params[i];
+
+		types[i] = param->ptype = range->type;
+		param->pflags = PARAM_FLAG_CONST;
+		param->value = ba_range_key_in(range, i == 0 ? first : last, &param->isnull);
+	}
+	SPI_connect();
+	plan = SPI_prepare_cursor(command, nparams, types,
+							  CURSOR_OPT_CUSTOM_PLAN | CURSOR_OPT_PARALLEL_OK);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare a command: %s", SPI_result_code_string(SPI_result));
+	result = SPI_execute_plan_extended(plan, &options);
+	if (result < 0)
+		elog(ERROR, "could not execute a command: %s", SPI_result_code_string(result));
+	processed = SPI_processed;
+	SPI_finish();
+	return processed;
+}

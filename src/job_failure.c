@@ -1,0 +1,199 @@
+/*
+ * job_failure.c
+ *		What becomes of a task after an error.
+ *
+ * The SQLSTATE decides. A command that cannot run at all fails the run, since every other batch would
+ * fail in the same way. A batch that took too long or too much memory is halved. One with bad data
+ * is halved as well, down to the key at fault, if the job may skip any. All else is tried again
+ * after a pause that doubles, with jitter, so that processes that fell over each other do not meet
+ * again.
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "job.h"
+
+/* no pause is longer, in ms */
+#define MAX_DELAY (5 * 60 * 1000)
+
+/* a run is stopped when so many tasks are finished and more than half of them failed */
+#define ENOUGH_TO_JUDGE 50
+
+/*
+ * Tells what an error means for further attempts at the same batch.
+ */
+BaFailure
+ba_failure_classify(const ErrorData *error)
+{
+	int class = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_OUT_OF_MEMORY:
+		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
+			return BA_FAILURE_TOO_LARGE;
+		case ERRCODE_QUERY_CANCELED:
+			/* core has one SQLSTATE for both */
+			return error->message != NULL && strstr(error->message, "timeout") != NULL
+					   ? BA_FAILURE_TOO_LARGE
+					   : BA_FAILURE_PASSING;
+		case ERRCODE_RAISE_EXCEPTION:
+			return BA_FAILURE_DATA;
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+		case ERRCODE_FEATURE_NOT_SUPPORTED:
+		case ERRCODE_INVALID_SCHEMA_NAME:
+			return BA_FAILURE_FINAL;
+	}
+	switch (class)
+	{
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+			return BA_FAILURE_TOO_LARGE;
+		case ERRCODE_DATA_EXCEPTION:
+		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
+		case ERRCODE_CARDINALITY_VIOLATION:
+		case ERRCODE_WITH_CHECK_OPTION_VIOLATION:
+			return BA_FAILURE_DATA;
+		case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION:
+		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
+			return BA_FAILURE_FINAL;
+	}
+	return BA_FAILURE_PASSING;
+}
+
+/*
+ * Returns how long to wait before another attempt, in ms, after the given number of them.
+ */
+int64
+ba_failure_delay(const BaJob *job, int attempts)
+{
+	double delay = (double) job->retry_delay * (1 << Min(attempts - 1, 20));
+
+	return (int64) (Min(delay, MAX_DELAY) * (0.5 + pg_prng_double(&pg_global_prng_state) / 2));
+}
+
+/*
+ * Gives a task a status, with the error on record.
+ */
+static void
+set_status(const BaTask *task, const char *status, int64 delay, const ErrorData *error)
+{
+	ba_catalog_execute_alone(
+		"UPDATE batchagg.task SET status = $2, "
+		"not_before = CASE WHEN $3 > 0 THEN clock_timestamp() + $3 * interval '1 millisecond' END, "
+		"sqlstate = $4, message = $5, detail = $6, hint = $7, context = $8, "
+		"finished_at = clock_timestamp() WHERE id = $1",
+		"ltlttttt", task->id, status, delay, unpack_sql_state(error->sqlerrcode), error->message,
+		error->detail, error->hint, error->context);
+}
+
+/*
+ * Puts two tasks in the place of one. Returns false, having done nothing, where it has one key.
+ */
+static bool
+split_task(const BaJobRun *run, BaRange *range, const BaTask *task, const ErrorData *error)
+{
+	char *left_last;
+	char *right_first;
+	bool found;
+
+	if (task->null_keys)
+		return false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = range->kind->split(range, task->first, task->last, &left_last, &right_first);
+	PopActiveSnapshot();
+	if (!found)
+		return false;
+	set_status(task, "split", 0, error);
+	ba_catalog_execute_alone(
+		"INSERT INTO batchagg.task (run_id, parent, status, first_key, last_key, row_count) "
+		"VALUES ($1, $2, 'pending', $3, $4, NULLIF($7, -1)), "
+		"($1, $2, 'pending', $5, $6, NULLIF($7, -1))",
+		"llttttl", run->id, task->id, task->first, left_last, right_first, task->last,
+		task->rows < 0 ? -1 : Max(task->rows / 2, 1));
+	return true;
+}
+
+/*
+ * Tells whether the run may leave out one more key.
+ */
+static bool
+may_skip(const BaJob *job, const BaJobRun *run)
+{
+	BaCatalog catalog;
+	int64 skipped;
+
+	ba_catalog_begin(&catalog);
+	ba_catalog_execute(
+		"SELECT count(*) FROM batchagg.task WHERE run_id = $1 AND status = 'skipped'", "l",
+		run->id);
+	skipped = ba_catalog_int(0, 0, 0);
+	ba_catalog_end(&catalog);
+	return skipped < job->max_skipped;
+}
+
+/*
+ * Fails a task for good, and the run if it would go on failing.
+ */
+static void
+fail_task(const BaJob *job, const BaJobRun *run, const BaTask *task, bool fail_run,
+		  const ErrorData *error)
+{
+	BaCatalog catalog;
+
+	set_status(task, "failed", 0, error);
+	if (!fail_run)
+	{
+		ba_catalog_begin(&catalog);
+		ba_catalog_execute("SELECT count(*), count(*) FILTER (WHERE status = 'failed') FROM "
+						   "batchagg.task WHERE run_id = $1 AND status IN ('done', 'failed', "
+						   "'skipped')",
+						   "l", run->id);
+		fail_run = ba_catalog_int(0, 0, 0) >= ENOUGH_TO_JUDGE &&
+				   2 * ba_catalog_int(0, 1, 0) > ba_catalog_int(0, 0, 0);
+		ba_catalog_end(&catalog);
+	}
+	if (fail_run)
+		ba_job_run_end(job, run->id, "failed", error);
+}
+
+/*
+ * Settles what becomes of a task whose attempt failed, in the current transaction.
+ */
+void
+ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *range, const BaTask *task,
+					   const ErrorData *error)
+{
+	BaFailure failure = ba_failure_classify(error);
+	BaCatalog catalog;
+	bool running;
+
+	/* Who ends the run holds this lock, and the processes of a run judge it one after the other. */
+	ba_catalog_begin(&catalog);
+	running = ba_catalog_execute("SELECT FROM batchagg.run WHERE id = $1 AND status IN ('running', "
+								 "'paused') FOR UPDATE",
+								 "l", run->id) > 0;
+	ba_catalog_end(&catalog);
+
+	if (!running)
+		set_status(task, "pending", 0, error);
+	else if (failure == BA_FAILURE_FINAL)
+		fail_task(job, run, task, true, error);
+	else if (failure == BA_FAILURE_DATA && job->max_skipped > 0)
+	{
+		if (split_task(run, range, task, error))
+			return;
+		if (!task->null_keys && may_skip(job, run))
+			set_status(task, "skipped", 0, error);
+		else
+			fail_task(job, run, task, false, error);
+	}
+	else if (failure == BA_FAILURE_TOO_LARGE && split_task(run, range, task, error))
+		return;
+	else if (task->attempts < job->max_attempts)
+		set_status(task, "pending", ba_failure_delay(job, task->attempts), error);
+	else
+		fail_task(job, run, task, false, error);
+}

@@ -1,0 +1,208 @@
+/*
+ * job_key.c
+ *		Batches that are ranges of a column.
+ *
+ * All questions are SQL: the last key is the first one in descending order; the end of a batch is
+ * the key that stands batch_size - 1 places behind its first. With an index on the key both are
+ * short walks along it. Whatever is equal to the end belongs to the batch, since bounds are inclusive. Where
+ * fewer keys are left than a batch has the batch ends where the run does, and is counted.
+ *
+ * Operators are named by their schema and those of the type's default order, so the answers
+ * depend on no search_path. An upper bound stands in all of them, never an open end: keys beyond the
+ * run's end are not its business, and NULL is never between bounds.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "job.h"
+
+/*
+ * Runs a query with up to two keys and a number as parameters. Leaves its rows in SPI_tuptable,
+ * and SPI connected.
+ */
+static void
+ask(BaRange *range, const char *sql, const char *first, const char *last, int64 number)
+{
+	Oid types[3] = {range->type, range->type, INT8OID};
+	Datum values[3];
+	char nulls[3] = "   ";
+	bool isnull;
+	SPIPlanPtr plan;
+
+	SPI_connect();
+	values[0] = ba_range_key_in(range, first, &isnull);
+	nulls[0] = isnull ? 'n' : ' ';
+	values[1] = ba_range_key_in(range, last, &isnull);
+	nulls[1] = isnull ? 'n' : ' ';
+	values[2] = Int64GetDatum(number);
+	plan = SPI_prepare_cursor(sql, 3, types, CURSOR_OPT_CUSTOM_PLAN);
+	if (plan == NULL || SPI_execute_plan(plan, values, nulls, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not run \"%s\"", sql);
+}
+
+/*
+ * Returns a column of the row that ask found as text, in the given context; NULL if there is no
+ * row or its key is NULL.
+ */
+static char *
+answer(BaRange *range, int column, MemoryContext context)
+{
+	MemoryContext old;
+	Datum value;
+	bool isnull;
+	char *text;
+
+	if (SPI_processed == 0)
+		return NULL;
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+	if (isnull)
+		return NULL;
+	old = MemoryContextSwitchTo(context);
+	text = ba_range_key_out(range, value);
+	MemoryContextSwitchTo(old);
+	return text;
+}
+
+/*
+ * Asks for one key.
+ */
+static char *
+ask_key(BaRange *range, const char *sql, const char *first, const char *last, int64 number)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char *key;
+
+	ask(range, sql, first, last, number);
+	key = answer(range, 1, context);
+	SPI_finish();
+	return key;
+}
+
+/*
+ * Counts the rows of a range.
+ */
+static int64
+count_rows(BaRange *range, const char *first, const char *last)
+{
+	bool isnull;
+	int64 rows;
+
+	ask(range,
+		psprintf("SELECT pg_catalog.count(*) FROM %s WHERE %s", range->relation_name,
+				 range->bounds_sql),
+		first, last, 0);
+	rows = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	return rows;
+}
+
+static char *
+last_key(BaRange *range)
+{
+	return ask_key(range,
+				   psprintf("SELECT %s FROM %s WHERE %s IS NOT NULL ORDER BY %s DESC LIMIT 1",
+							range->key, range->relation_name, range->key, range->key),
+				   NULL, NULL, 0);
+}
+
+/*
+ * Returns the first key above position, or of all, up to end; NULL where there is none.
+ */
+static char *
+first_key(BaRange *range, const char *position, const char *end)
+{
+	if (position != NULL)
+		return ask_key(range,
+					   psprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1", range->key,
+								range->relation_name, range->after_sql, range->key),
+					   position, end, 0);
+	return ask_key(range,
+				   psprintf("SELECT %s FROM %s WHERE %s IS NOT NULL ORDER BY %s LIMIT 1",
+							range->key, range->relation_name, range->key, range->key),
+				   NULL, NULL, 0);
+}
+
+static bool
+next(BaRange *range, const char *position, const char *end, int64 rows, char **first, char **last,
+	 int64 *count)
+{
+	*first = first_key(range, position, end);
+	if (*first == NULL)
+		return false;
+	*last = ask_key(range,
+					psprintf("SELECT %s FROM %s WHERE %s ORDER BY %s OFFSET $3 LIMIT 1", range->key,
+							 range->relation_name, range->bounds_sql, range->key),
+					*first, end, rows - 1);
+	*count = rows;
+	if (*last == NULL)
+	{
+		*count = count_rows(range, *first, end);
+		*last = pstrdup(end);
+		/* Without a position the first key is looked for without the end, and may be behind it. */
+		if (*count == 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
+split(BaRange *range, const char *first, const char *last, char **left_last, char **right_first)
+{
+	int64 rows = count_rows(range, first, last);
+
+	/* The key in the middle goes to the left, with all that are equal to it; if that is all, to the right. */
+	*left_last = ask_key(range,
+						 psprintf("SELECT %s FROM %s WHERE %s ORDER BY %s OFFSET $3 LIMIT 1",
+								  range->key, range->relation_name, range->bounds_sql, range->key),
+						 first, last, Max(0, (rows - 1) / 2));
+	if (*left_last == NULL)
+		return false;
+	*right_first = first_key(range, *left_last, last);
+	if (*right_first == NULL)
+	{
+		*right_first = *left_last;
+		*left_last =
+			ask_key(range,
+					psprintf("SELECT %s FROM %s WHERE %s ORDER BY %s DESC LIMIT 1", range->key,
+							 range->relation_name, range->before_sql, range->key),
+					first, *right_first, 0);
+	}
+	return *left_last != NULL;
+}
+
+/*
+ * Tells whether there are rows whose key is NULL, for a column that may be.
+ */
+bool
+ba_range_has_null_key(BaRange *range)
+{
+	bool found;
+
+	if (!range->nullable)
+		return false;
+	ask(range,
+		psprintf("SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1", range->relation_name, range->key),
+		NULL, NULL, 0);
+	found = SPI_processed > 0;
+	SPI_finish();
+	return found;
+}
+
+/*
+ * A key is a value: it means the same whatever became of the table.
+ */
+static void
+check(BaRange *range, Oid filenode)
+{
+}
+
+const BaRangeKind ba_key_range = {
+	.last_key = last_key,
+	.next = next,
+	.split = split,
+	.check = check,
+};

@@ -1,0 +1,185 @@
+/*
+ * job_run.c
+ *		The life of a run: planned once, ended once.
+ *
+ * Planning fixes what belongs to the run and does what comes before its first batch, in one
+ * transaction: it has happened wholly or not at all. A run ends by one UPDATE, whoever makes it,
+ * and what waits for that is told by NOTIFY.
+ */
+#include "postgres.h"
+
+#include "commands/async.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "job.h"
+
+/*
+ * Throws if there are rows with a NULL key that the job's commands would leave out. Returns whether there
+ * are any.
+ */
+static bool
+check_null_keys(const BaJob *job, BaRange *range)
+{
+	/* SELECT is how a person says that they do not matter */
+	if (!ba_range_has_null_key(range))
+		return false;
+	if (job->incremental)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s has a row whose key %s is null", range->relation_name, range->key),
+				 errdetail("Nobody can tell whether an incremental job has seen it."),
+				 errhint("Declare the column NOT NULL.")));
+	if (job->null_command == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s has a row whose key %s is null", range->relation_name, range->key),
+				 errdetail("No batch would include it."),
+				 errhint("Give the job a null_command for such rows; null_command => 'SELECT' "
+						 "leaves them out.")));
+	return true;
+}
+
+/*
+ * Throws if a full pass of the job would leave out rows with a NULL key.
+ */
+void
+ba_job_run_check_null_keys(const BaJob *job, BaRange *range)
+{
+	(void) check_null_keys(job, range);
+}
+
+/*
+ * Plans a run, in the current transaction: its first and last key, what it takes over from earlier
+ * ones, the command before the first batch. The caller sees to it that no process works on an
+ * earlier run of the job. end_key is NULL for an empty relation.
+ */
+void
+ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end_key)
+{
+	bool full = !job->incremental || run->full || job->watermark == NULL;
+	bool null_keys;
+	BaCatalog catalog;
+	int64 size = 0;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	null_keys = check_null_keys(job, range);
+	if (full && job->before_command != NULL)
+		(void) ba_command_run(job->before_command, NULL, NULL, NULL);
+
+	ba_catalog_begin(&catalog);
+	if (job->incremental)
+	{
+		/* What is cut stays someone's to do; a full pass does it all again. */
+		if (full)
+			ba_catalog_execute("UPDATE batchagg.task SET status = 'skipped', message = 'a full "
+							   "refresh took its place' FROM batchagg.run WHERE run.id = run_id "
+							   "AND job_id = $1 AND run.id <> $2 AND task.status IN ('pending', "
+							   "'running', 'failed')",
+							   "ll", job->id, run->id);
+		else
+			ba_catalog_execute("UPDATE batchagg.task SET status = 'pending', attempts = 0, "
+							   "not_before = NULL, run_id = $2 FROM batchagg.run WHERE run.id = "
+							   "run_id AND job_id = $1 AND run.id <> $2 AND task.status IN "
+							   "('pending', 'running', 'failed')",
+							   "ll", job->id, run->id);
+		ba_catalog_execute("UPDATE batchagg.run SET cut_done = true WHERE job_id = $1 AND id <> $2 "
+						   "AND NOT cut_done",
+						   "ll", job->id, run->id);
+		if (full)
+			ba_catalog_execute("UPDATE batchagg.job SET watermark = NULL WHERE id = $1", "l",
+							   job->id);
+	}
+	if (null_keys)
+		ba_catalog_execute("INSERT INTO batchagg.task (run_id, status, null_keys) VALUES ($1, "
+						   "'pending', true)",
+						   "l", run->id);
+
+	/* A job's batches cost what they cost last time, unless it was altered. */
+	if (job->target_ms > 0 &&
+		ba_catalog_execute("SELECT batch_size FROM batchagg.run WHERE job_id = $1 AND measured "
+						   "ORDER BY id DESC LIMIT 1",
+						   "l", job->id) > 0)
+		size = ba_catalog_int(0, 0, 0);
+	run->measured = size > 0;
+	run->batch_size = size > 0 ? size : ba_size_first(job);
+
+	run->position = full ? NULL : job->watermark;
+	run->end_key = end_key == NULL ? NULL : pstrdup(end_key);
+	run->cut_done = end_key == NULL;
+	run->filenode = ba_range_get_filenode(job->relation);
+	run->total_rows = full ? ba_range_estimate_rows(range) : -1;
+	ba_catalog_execute(
+		"UPDATE batchagg.run SET planned = true, is_full = $2, position = $3, end_key "
+		"= $4, cut_done = $5, filenode = $6, total_rows = NULLIF($7, -1), batch_size "
+		"= $8, measured = $9, hold_reason = NULL, started_at = clock_timestamp() WHERE id = $1",
+		"lbttbollb", run->id, full, run->position, run->end_key, run->cut_done, run->filenode,
+		run->total_rows, run->batch_size, run->measured);
+	ba_catalog_end(&catalog);
+	PopActiveSnapshot();
+}
+
+/*
+ * Ends a run in the current transaction, unless it has ended, and tells who listens.
+ */
+void
+ba_job_run_end(const BaJob *job, int64 run_id, const char *status, const ErrorData *error)
+{
+	StringInfoData payload;
+
+	if (ba_catalog_execute_alone(
+			"UPDATE batchagg.run SET status = $2, finished_at = clock_timestamp(), hold_reason = "
+			"NULL, sqlstate = $3, message = $4, detail = $5, hint = $6 WHERE id = $1 AND status IN "
+			"('running', 'paused')",
+			"lttttt", run_id, status, error == NULL ? NULL : unpack_sql_state(error->sqlerrcode),
+			error == NULL ? NULL : error->message, error == NULL ? NULL : error->detail,
+			error == NULL ? NULL : error->hint) != 1)
+		return;
+	initStringInfo(&payload);
+	appendStringInfoString(&payload, "{\"job\": ");
+	escape_json(&payload, job->name);
+	appendStringInfo(&payload, ", \"run\": " INT64_FORMAT ", \"status\": \"%s\"}", run_id, status);
+	Async_Notify("batchagg", payload.data);
+}
+
+/*
+ * Ends a run if none of its tasks is left to do, in the current transaction.
+ */
+void
+ba_job_run_try_finish(const BaJob *job, int64 run_id)
+{
+	BaCatalog catalog;
+	int64 open = 1;
+	int64 failed = 0;
+	int64 total = 0;
+
+	ba_catalog_begin(&catalog);
+	if (ba_catalog_execute("SELECT FROM batchagg.run WHERE id = $1 AND status = 'running' AND "
+						   "planned AND cut_done FOR UPDATE",
+						   "l", run_id) > 0)
+	{
+		ba_catalog_execute("SELECT count(*) FILTER (WHERE status IN ('pending', 'running')), "
+						   "count(*) FILTER (WHERE status = 'failed'), count(*) FILTER (WHERE "
+						   "status <> 'split') FROM batchagg.task WHERE run_id = $1",
+						   "l", run_id);
+		open = ba_catalog_int(0, 0, 0);
+		failed = ba_catalog_int(0, 1, 0);
+		total = ba_catalog_int(0, 2, 0);
+	}
+	ba_catalog_end(&catalog);
+	if (open > 0)
+		return;
+	if (failed > 0)
+	{
+		ErrorData error = {
+			.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+			.message = psprintf(INT64_FORMAT " of " INT64_FORMAT " tasks failed", failed, total),
+			.hint = "Look at batchagg.job_errors; then retry_task or skip_task each of them."};
+
+		ba_job_run_end(job, run_id, "failed", &error);
+	}
+	else
+		ba_job_run_end(job, run_id, "done", NULL);
+}
