@@ -250,7 +250,7 @@ extern BaClaim ba_task_claim(const BaJob *job, BaJobRun *run, BaRange *range,
 							 const BaMeasure *measure, BaTask *task);
 extern void ba_task_execute(const BaJob *job, const BaJobRun *run, BaRange *range,
 							const BaTask *task, BaMeasure *measure);
-extern void ba_task_release(const BaTask *task);
+extern void ba_task_release(void);
 
 /* ---- job_failure.c: after an error ---- */
 

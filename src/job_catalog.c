@@ -79,7 +79,8 @@ ba_catalog_find_owner(void)
 }
 
 /*
- * Becomes the owner of the tables, with a search_path that finds nothing but core's objects.
+ * Becomes the owner of the tables, with a search_path that finds nothing but core's objects. Waits
+ * for other processes of the run do not count as the job's waits for locks.
  */
 void
 ba_catalog_begin(BaCatalog *catalog)
@@ -96,6 +97,8 @@ ba_catalog_begin(BaCatalog *catalog)
 	catalog->guc_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 0, false);
 	PushActiveSnapshot(GetTransactionSnapshot()); /* a background process has none by itself */
 	SPI_connect();
 }

@@ -36,8 +36,28 @@ PG_FUNCTION_INFO_V1(batchagg_run_is_alive);
 #define LOOK_PAUSE 50
 #define NOTICE_PAUSE 2000
 
+/* how long a new runner takes to show itself, ms */
+#define START_PATIENCE 400
+
 /* how long a run may be without a runner, ms: a little more than the server takes to restart one */
 #define ALONE_PATIENCE 15000
+
+/*
+ * Tells whether a run has a runner, or gets one within an instant: another session may just have
+ * started it.
+ */
+static bool
+has_runner(int64 run_id)
+{
+	for (int ms = 0; ms < START_PATIENCE; ms += START_PATIENCE / 20)
+	{
+		if (ba_lock_count_holders(BA_LOCK_RUN, run_id) > 0)
+			return true;
+		pg_usleep(START_PATIENCE / 20 * 1000L);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
+}
 
 /*
  * Makes sure that a run of the job is under way once the transaction has committed. Returns its
@@ -87,7 +107,7 @@ start(const BaJob *job, bool full)
 				 errmsg("job \"%s\" is running already, as run " INT64_FORMAT, job->name, run_id),
 				 errdetail("A full refresh needs a run of its own."),
 				 errhint("Wait for the end of that run, or cancel it.")));
-	if (paused || ba_lock_count_holders(BA_LOCK_RUN, run_id) > 0)
+	if (paused || has_runner(run_id))
 		ereport(NOTICE,
 				(errmsg("job \"%s\" is running already, as run " INT64_FORMAT, job->name, run_id)));
 	else

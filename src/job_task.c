@@ -27,6 +27,34 @@
 #include "compat.h"
 #include "job.h"
 
+/* The task whose lock this process has, 0 for none. */
+static int64 held_task = 0;
+
+/*
+ * Lets go of the task that this process has claimed, if any: what becomes of it is settled, or an
+ * error kept that from being done, and then it is for any process to take back.
+ */
+void
+ba_task_release(void)
+{
+	if (held_task != 0)
+		ba_lock_release(BA_LOCK_TASK, held_task, ExclusiveLock);
+	held_task = 0;
+}
+
+/*
+ * Takes the lock of a task if that is free.
+ */
+static bool
+try_hold(int64 task_id)
+{
+	Assert(held_task == 0);
+	if (!ba_lock_try(BA_LOCK_TASK, task_id, ExclusiveLock))
+		return false;
+	held_task = task_id;
+	return true;
+}
+
 /*
  * Claims a task that waits. Returns whether there is one.
  */
@@ -52,7 +80,7 @@ claim_waiting(int64 run_id, BaTask *task)
 		task->attempts = (int) ba_catalog_int(0, 5, 0) + 1;
 
 		/* who failed at it may be about to let go */
-		found = ba_lock_try(BA_LOCK_TASK, task->id, ExclusiveLock);
+		found = try_hold(task->id);
 	}
 	if (found)
 		ba_catalog_execute("UPDATE batchagg.task SET status = 'running', attempts = $2, pid = $3, "
@@ -119,7 +147,7 @@ claim_next(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *mea
 		ba_catalog_execute("UPDATE batchagg.job SET watermark = $2 WHERE id = $1", "lt", job->id,
 						   run->position);
 	ba_catalog_end(&catalog);
-	if (!ba_lock_try(BA_LOCK_TASK, task->id, ExclusiveLock))
+	if (!try_hold(task->id))
 		elog(ERROR, "task " INT64_FORMAT " is new and locked", task->id);
 	return true;
 }
@@ -228,13 +256,4 @@ ba_task_execute(const BaJob *job, const BaJobRun *run, BaRange *range, const BaT
 						errdetail("The job was dropped, or the lock on the task was lost.")));
 	if (!task->null_keys)
 		*measure = (BaMeasure){Max(task->rows, 0), INSTR_TIME_GET_MILLISEC(duration)};
-}
-
-/*
- * Lets go of a task, after the transaction that settled what becomes of it.
- */
-void
-ba_task_release(const BaTask *task)
-{
-	ba_lock_release(BA_LOCK_TASK, task->id, ExclusiveLock);
 }

@@ -54,7 +54,7 @@
 #define LAUNCH_PAUSE 10000
 
 /* how long to sleep while others do the last tasks, and while held, ms */
-#define SHORT_NAP 50
+#define SHORT_NAP 20
 #define LONG_NAP 500
 
 /* What step returns where the process has nothing more to do. */
@@ -193,8 +193,9 @@ ba_process_nap(long ms)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 	}
+	/* A runner is started again, and then finds the database there or leaves for good. */
 	if (ba_lock_database_is_going())
-		proc_exit(0);
+		proc_exit(1);
 }
 
 /*
@@ -347,7 +348,6 @@ do_task(BaJob *job, BaJobRun *run, BaRange *range, const BaTask *task, BaMeasure
 		ba_failure_record_task(job, run, range, task, error);
 		ba_process_commit();
 	}
-	ba_task_release(task);
 }
 
 /*
@@ -363,6 +363,7 @@ step(BaMeasure *measure)
 	char *reason;
 	BaClaim claim;
 	static bool named = false;
+	static long wait_nap = SHORT_NAP;
 
 	ba_process_begin();
 	if (!ba_process_load(&job, &run))
@@ -412,10 +413,12 @@ step(BaMeasure *measure)
 	switch (claim)
 	{
 		case BA_CLAIM_TASK:
+			wait_nap = SHORT_NAP;
 			do_task(job, run, range, &task, measure);
 			return 0;
 		case BA_CLAIM_WAIT:
-			return start.runner ? SHORT_NAP : LEAVE;
+			wait_nap = Min(wait_nap * 2, LONG_NAP);
+			return start.runner ? wait_nap : LEAVE;
 		default:
 			return start.runner ? 0 : LEAVE;
 	}
@@ -460,6 +463,7 @@ work(void)
 	{
 		ErrorData *volatile error = NULL;
 
+		ba_task_release();
 		MemoryContextReset(batch_context);
 		MemoryContextSwitchTo(batch_context);
 		PG_TRY();

@@ -87,6 +87,43 @@ is(sql($exact), 't', 'each row once');
 sql(q{BEGIN; SELECT batchagg.start_job('plain'); ROLLBACK});
 no_process_left('a start rolled back');
 is(sql(q{SELECT count(*) FROM batchagg.run}), '2', 'a start rolled back is no run');
+is(sql($exact), 't', 'and did nothing');
+
+# two starts at once are one run
+sql(q{SELECT batchagg.create_job('twice', 'source', batch_size => 1000, command =>
+	'SELECT pg_sleep(0.05) FROM (SELECT FROM source WHERE id BETWEEN $1 AND $2 LIMIT 1) s')});
+{
+	my $first = start_psql($node, q{BEGIN; SELECT batchagg.start_job('twice'); SELECT pg_sleep(0.5); COMMIT});
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'});
+	my $second = start_psql($node, q{SELECT batchagg.start_job('twice')});
+	(undef, $run) = finish_psql($first);
+	(undef, $out, $err) = finish_psql($second);
+	is($out, ($run =~ /^(\d+)/)[0], 'two starts at once return the same run');
+	like($err, qr/NOTICE:.*job "twice" is running already, as run $out/, 'the second says so');
+	ok($node->poll_query_until('postgres', "SELECT status = 'done' FROM batchagg.run WHERE id = $out"), 'it is done');
+	is(tasks('twice'), 'done 10', 'once');
+}
+no_process_left('two starts');
+
+# who may not log in, and when that matters
+{
+	my ($version) = sql('SHOW server_version_num');
+	sql(q{CREATE ROLE nologin; GRANT SELECT ON source TO nologin; GRANT USAGE ON SCHEMA batchagg TO nologin; GRANT INSERT ON seen TO nologin});
+	my $create = q{SET ROLE nologin; SELECT batchagg.create_job('nologin', 'source', 'INSERT INTO seen SELECT * FROM source WHERE id BETWEEN $1 AND $2')};
+	if ($version < 170000)
+	{
+		my ($state, $message) = sqlstate_of($node, $create);
+		is($state, '42501', 'a role without LOGIN cannot own jobs');
+		like($message, qr/HINT:  ALTER ROLE ... LOGIN/, 'with a hint');
+	}
+	else
+	{
+		sql('TRUNCATE seen');
+		sql($create);
+		is(run_job('nologin'), 0, 'a role without LOGIN owns a job');
+		is(sql($exact), 't', 'which runs');
+	}
+}
 
 # several workers
 sql('TRUNCATE seen');

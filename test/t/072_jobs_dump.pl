@@ -1,0 +1,55 @@
+# A dump carries jobs with their watermarks, and no runs: what was taken before is
+# not taken again, in the same database or another.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use BatchaggTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('dumped');
+$node->safe_psql('postgres', q{
+	CREATE ROLE clerk LOGIN;
+	CREATE SCHEMA "odd ""one";
+	CREATE TABLE "odd ""one".source (id serial PRIMARY KEY, k int);
+	INSERT INTO "odd ""one".source (k) SELECT n FROM generate_series(1, 1000) n;
+	CREATE TABLE seen (id int, k int);
+	GRANT ALL ON ALL TABLES IN SCHEMA public, "odd ""one" TO clerk;
+	GRANT USAGE ON SCHEMA batchagg, "odd ""one" TO clerk;
+	SET ROLE clerk;
+	SET search_path = "odd ""one", public;
+	SELECT batchagg.create_job('stream', 'source', mode => 'incremental', batch_size => 300, workers => 2, target_time => '2 s',
+		command => 'INSERT INTO seen SELECT * FROM source WHERE id BETWEEN $1 AND $2');
+	SELECT batchagg.create_job('other', 'source', command => 'SELECT $1, $2', max_skipped => 7);
+	CALL batchagg.run_job('stream');
+});
+my $definitions = q{SELECT j FROM batchagg.job j ORDER BY id};
+my $want = $node->safe_psql('postgres', $definitions);
+like($want, qr/,1000,/, 'the watermark is part of the definition');
+my $last_run = $node->safe_psql('postgres', 'SELECT max(id) FROM batchagg.run');
+
+my $file = $node->basedir . '/dump';
+for my $format ('plain', 'custom')
+{
+	$node->command_ok([ 'pg_dump', '--format', $format, '--file', $file, $node->connstr('postgres') ], "$format dump");
+	$node->safe_psql('template1', "CREATE DATABASE restored TEMPLATE template0");
+	if ($format eq 'plain')
+	{
+		$node->command_ok([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('restored'), '-f', $file ], 'restored by psql');
+	}
+	else
+	{
+		$node->command_ok([ 'pg_restore', '--exit-on-error', '--jobs', '2', '--dbname', $node->connstr('restored'), $file ], 'restored by pg_restore');
+	}
+	is($node->safe_psql('restored', $definitions), $want, "$format: the jobs are there");
+	is($node->safe_psql('restored', 'SELECT count(*) FROM batchagg.run'), '0', "$format: runs are not");
+	$node->safe_psql('restored', q{INSERT INTO "odd ""one".source (k) SELECT n FROM generate_series(1, 100) n; SET ROLE clerk; CALL batchagg.run_job('stream')});
+	is($node->safe_psql('restored', q{SELECT count(*), count(DISTINCT id) FROM seen}), '1100|1100', "$format: goes on at the watermark");
+	cmp_ok($node->safe_psql('restored', 'SELECT max(id) FROM batchagg.run'), '>', $last_run, "$format: numbers are not given twice");
+	is($node->safe_psql('restored', q{SET ROLE clerk; SELECT batchagg.create_job('third', '"odd ""one".source', 'SELECT $1, $2')}), '3', "$format: nor those of jobs");
+	$node->safe_psql('postgres', 'DROP DATABASE restored');
+}
+$node->stop;
+done_testing();
