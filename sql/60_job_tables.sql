@@ -10,6 +10,7 @@ CREATE TABLE job (
 	command text NOT NULL,               -- run once a batch, $1 and $2 being its first and last key
 	null_command text,                   -- run once for the rows whose key is NULL
 	before_command text,                 -- run once before the first batch of a full pass
+	after_command text,                  -- run once when all batches of a run are done
 	search_path text NOT NULL,           -- of the creator, for all commands
 	mode text NOT NULL CHECK (mode IN ('once', 'incremental')),
 	batch_size bigint CHECK (batch_size > 0),         -- NULL: batchagg.batch_size

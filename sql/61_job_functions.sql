@@ -13,6 +13,7 @@ CREATE FUNCTION create_job(
 	max_batch_size bigint DEFAULT 100000000,
 	null_command text DEFAULT NULL,
 	before_command text DEFAULT NULL,
+	after_command text DEFAULT NULL,
 	statement_timeout interval DEFAULT NULL,
 	lock_timeout interval DEFAULT NULL,
 	max_attempts int DEFAULT 5,
@@ -22,7 +23,7 @@ CREATE FUNCTION create_job(
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'batchagg_create_job'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
-COMMENT ON FUNCTION create_job(text, regclass, text, name, bigint, text, int, interval, bigint, bigint, text, text, interval, interval, int, interval, bigint, boolean) IS
+COMMENT ON FUNCTION create_job(text, regclass, text, name, bigint, text, int, interval, bigint, bigint, text, text, text, interval, interval, int, interval, bigint, boolean) IS
 'defines a job: a command that is run once for each batch of a relation; returns its number, or NULL after a dry run';
 
 CREATE FUNCTION alter_job(
@@ -39,11 +40,12 @@ CREATE FUNCTION alter_job(
 	max_skipped bigint DEFAULT NULL,
 	command text DEFAULT NULL,
 	null_command text DEFAULT NULL,
-	before_command text DEFAULT NULL)
+	before_command text DEFAULT NULL,
+	after_command text DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'batchagg_alter_job'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
-COMMENT ON FUNCTION alter_job(text, bigint, int, interval, bigint, bigint, interval, interval, int, interval, bigint, text, text, text) IS
+COMMENT ON FUNCTION alter_job(text, bigint, int, interval, bigint, bigint, interval, interval, int, interval, bigint, text, text, text, text) IS
 'changes what is given of a job; a run under way follows from its next batch on';
 
 CREATE FUNCTION drop_job(name text)

@@ -54,6 +54,7 @@ typedef struct BaJob
 	char *command;
 	char *null_command;
 	char *before_command;
+	char *after_command;
 	char *search_path;
 	bool incremental;
 	int64 batch_size; /* 0: the setting's */

@@ -300,7 +300,7 @@ ba_catalog_bool(uint64 row, int column)
 #define MILLISECONDS(column) "(EXTRACT(epoch FROM " column ") * 1000)::int8, "
 #define JOB_COLUMNS                                                                                \
 	"SELECT id, name, owner::oid, relation::oid, key::text, command, null_command, "               \
-	"before_command, search_path, mode = 'incremental', batch_size, " MILLISECONDS(                \
+	"before_command, after_command, search_path, mode = 'incremental', batch_size, " MILLISECONDS( \
 		"target_time") "min_batch_size, max_batch_size, workers, " MILLISECONDS("statement_"       \
 																				"timeout")         \
 		MILLISECONDS("lock_timeout") "max_attempts, " MILLISECONDS(                                \
@@ -326,6 +326,7 @@ read_job(uint64 rows)
 	job->command = ba_catalog_text(0, c++);
 	job->null_command = ba_catalog_text(0, c++);
 	job->before_command = ba_catalog_text(0, c++);
+	job->after_command = ba_catalog_text(0, c++);
 	job->search_path = ba_catalog_text(0, c++);
 	job->incremental = ba_catalog_bool(0, c++);
 	job->batch_size = ba_catalog_int(0, c++, 0);

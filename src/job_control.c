@@ -437,6 +437,14 @@ change_task(int64 task_id, bool retry, BaJob **job)
 	/* the run's lock first, as everywhere */
 	(void) ba_catalog_execute_alone("SELECT FROM batchagg.run WHERE id = $1 FOR UPDATE", "l",
 									run_id);
+	if (retry &&
+		ba_catalog_execute_alone(
+			"SELECT FROM batchagg.run WHERE job_id = $1 AND id > $2 AND is_full AND planned", "ll",
+			(*job)->id, run_id) > 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("a full run has taken the place of task " INT64_FORMAT, task_id),
+						errdetail("Its rows are in the batches of that run, and would be "
+								  "processed once more.")));
 	if (ba_catalog_execute_alone(
 			"UPDATE batchagg.task SET status = CASE WHEN $2 THEN 'pending' ELSE 'skipped' END, "
 			"attempts = 0, not_before = NULL, finished_at = CASE WHEN $2 THEN NULL ELSE "

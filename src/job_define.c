@@ -113,6 +113,8 @@ check_job(const BaJob *job)
 		ba_command_check("null_command", job->null_command, InvalidOid);
 	if (job->before_command != NULL)
 		ba_command_check("before_command", job->before_command, InvalidOid);
+	if (job->after_command != NULL)
+		ba_command_check("after_command", job->after_command, InvalidOid);
 	return range;
 }
 
@@ -161,19 +163,20 @@ insert_job(const BaJob *job)
 		"INSERT INTO batchagg.job (name, owner, relation, key, command, null_command, "
 		"before_command, search_path, mode, batch_size, target_time, min_batch_size, "
 		"max_batch_size, workers, statement_timeout, lock_timeout, max_attempts, retry_delay, "
-		"max_skipped) VALUES ($1, $2, $3, $4::name, $5, $6, $7, $8, $9, NULLIF($10, 0), "
+		"max_skipped, after_command) VALUES ($1, $2, $3, $4::name, $5, $6, $7, $8, $9, NULLIF($10, "
+		"0), "
 		"NULLIF($11, 0) * interval '1 millisecond', $12, $13, $14, NULLIF($15, 0) * interval '1 "
 		"millisecond', NULLIF($16, 0) * interval '1 millisecond', $17, $18 * interval '1 "
-		"millisecond', $19) "
+		"millisecond', $19, $20) "
 		"RETURNING id",
 		"tootttttt"
 		"lllli"
-		"iiill",
+		"iiillt",
 		job->name, job->owner, job->relation, job->key, job->command, job->null_command,
 		job->before_command, job->search_path, job->incremental ? "incremental" : "once",
 		job->batch_size, job->target_ms, job->min_batch_size, job->max_batch_size, job->workers,
 		job->statement_timeout, job->lock_timeout, job->max_attempts, job->retry_delay,
-		job->max_skipped);
+		job->max_skipped, job->after_command);
 	id = ba_catalog_int(0, 0, 0);
 	ba_catalog_end(&catalog);
 	return id;
@@ -181,16 +184,16 @@ insert_job(const BaJob *job)
 
 /*
  * create_job(name, relation, command, key, batch_size, mode, workers, target_time, min_batch_size,
- *			  max_batch_size, null_command, before_command, statement_timeout, lock_timeout,
+ *			  max_batch_size, null_command, before_command, after_command, statement_timeout, lock_timeout,
  *			  max_attempts, retry_delay, max_skipped, dry_run)
  */
 Datum
 batchagg_create_job(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {
-		"name",         "relation",       "command",        NULL,     NULL, "mode", "workers",
-		NULL,           "min_batch_size", "max_batch_size", NULL,     NULL, NULL,   NULL,
-		"max_attempts", "retry_delay",    "max_skipped",    "dry_run"};
+		"name", "relation",       "command",        NULL,          NULL,     "mode", "workers",
+		NULL,   "min_batch_size", "max_batch_size", NULL,          NULL,     NULL,   NULL,
+		NULL,   "max_attempts",   "retry_delay",    "max_skipped", "dry_run"};
 	BaJob job = {0};
 	BaRange *range;
 	char *mode;
@@ -226,17 +229,18 @@ batchagg_create_job(PG_FUNCTION_ARGS)
 	job.max_batch_size = PG_GETARG_INT64(9);
 	job.null_command = get_text(fcinfo, 10);
 	job.before_command = get_text(fcinfo, 11);
-	job.statement_timeout = (int) get_ms(fcinfo, 12);
-	job.lock_timeout = (int) get_ms(fcinfo, 13);
-	job.max_attempts = PG_GETARG_INT32(14);
-	job.retry_delay = get_ms(fcinfo, 15);
-	job.max_skipped = PG_GETARG_INT64(16);
+	job.after_command = get_text(fcinfo, 12);
+	job.statement_timeout = (int) get_ms(fcinfo, 13);
+	job.lock_timeout = (int) get_ms(fcinfo, 14);
+	job.max_attempts = PG_GETARG_INT32(15);
+	job.retry_delay = get_ms(fcinfo, 16);
+	job.max_skipped = PG_GETARG_INT64(17);
 	job.search_path = namespace_search_path;
 
 	ba_job_worker_check_login(job.owner);
 	range = check_job(&job);
 	ba_job_run_check_null_keys(&job, range);
-	if (PG_GETARG_BOOL(17))
+	if (PG_GETARG_BOOL(18))
 	{
 		show_dry_run(&job, range);
 		PG_RETURN_NULL();
@@ -277,7 +281,7 @@ ba_job_check_owner(const BaJob *job)
 /*
  * alter_job(name, batch_size, workers, target_time, min_batch_size, max_batch_size,
  *			 statement_timeout, lock_timeout, max_attempts, retry_delay, max_skipped, command,
- *			 null_command, before_command)
+ *			 null_command, before_command, after_command)
  */
 Datum
 batchagg_alter_job(PG_FUNCTION_ARGS)
@@ -323,6 +327,7 @@ batchagg_alter_job(PG_FUNCTION_ARGS)
 	job->command = PG_ARGISNULL(11) ? job->command : get_text(fcinfo, 11);
 	job->null_command = PG_ARGISNULL(12) ? job->null_command : get_text(fcinfo, 12);
 	job->before_command = PG_ARGISNULL(13) ? job->before_command : get_text(fcinfo, 13);
+	job->after_command = PG_ARGISNULL(14) ? job->after_command : get_text(fcinfo, 14);
 
 	/* As its owner, whose privileges count; as for any maintenance of what belongs to another. */
 	guc_level = NewGUCNestLevel();
@@ -341,13 +346,15 @@ batchagg_alter_job(PG_FUNCTION_ARGS)
 		"statement_timeout = NULLIF($7, 0) * interval '1 millisecond', lock_timeout = NULLIF($8, "
 		"0) "
 		"* interval '1 millisecond', max_attempts = $9, retry_delay = $10 * interval '1 "
-		"millisecond', max_skipped = $11, command = $12, null_command = $13, before_command = $14 "
+		"millisecond', max_skipped = $11, command = $12, null_command = $13, before_command = $14, "
+		"after_command = $15 "
 		"WHERE id = $1",
 		"llilllii"
-		"illttt",
+		"illtttt",
 		job->id, job->batch_size, job->workers, job->target_ms, job->min_batch_size,
 		job->max_batch_size, job->statement_timeout, job->lock_timeout, job->max_attempts,
-		job->retry_delay, job->max_skipped, job->command, job->null_command, job->before_command);
+		job->retry_delay, job->max_skipped, job->command, job->null_command, job->before_command,
+		job->after_command);
 
 	/* What was measured is of another command, or not wanted. */
 	if (!PG_ARGISNULL(1) || !PG_ARGISNULL(11))

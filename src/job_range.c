@@ -224,6 +224,7 @@ ba_range_open(Oid relation, const char *key)
 	BaRange *range = palloc0(sizeof(BaRange));
 	HeapTuple tuple = get_relation_tuple(relation);
 	Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+	TypeCacheEntry *type;
 
 	range->relation = relation;
 	range->relation_name =
@@ -242,12 +243,12 @@ ba_range_open(Oid relation, const char *key)
 		range->kind = &ba_tid_range;
 		range->type = TIDOID;
 		range->key = pstrdup("ctid");
+		type = lookup_type_cache(TIDOID, TYPECACHE_BTREE_OPFAMILY);
 	}
 	else
 	{
 		AttrNumber attno = get_attnum(relation, key);
 		HeapTuple attribute;
-		TypeCacheEntry *type;
 
 		if (attno == InvalidAttrNumber || attno < 0)
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -265,13 +266,13 @@ ba_range_open(Oid relation, const char *key)
 							errmsg("a relation cannot be cut by a column of type %s",
 								   format_type_be(range->type)),
 							errhint("Name a column of a type with an order, or use ctid.")));
-		range->bounds_sql =
-			make_condition(range, type, BTGreaterEqualStrategyNumber, BTLessEqualStrategyNumber);
-		range->after_sql =
-			make_condition(range, type, BTGreaterStrategyNumber, BTLessEqualStrategyNumber);
-		range->before_sql =
-			make_condition(range, type, BTGreaterEqualStrategyNumber, BTLessStrategyNumber);
 	}
+	range->bounds_sql =
+		make_condition(range, type, BTGreaterEqualStrategyNumber, BTLessEqualStrategyNumber);
+	range->after_sql =
+		make_condition(range, type, BTGreaterStrategyNumber, BTLessEqualStrategyNumber);
+	range->before_sql =
+		make_condition(range, type, BTGreaterEqualStrategyNumber, BTLessStrategyNumber);
 	ReleaseSysCache(tuple);
 	return range;
 }

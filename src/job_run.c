@@ -145,7 +145,8 @@ ba_job_run_end(const BaJob *job, int64 run_id, const char *status, const ErrorDa
 }
 
 /*
- * Ends a run if none of its tasks is left to do, in the current transaction.
+ * Ends a run if none of its tasks is left to do, in the current transaction, which has the job's
+ * settings and runs the command after the last batch.
  */
 void
 ba_job_run_try_finish(const BaJob *job, int64 run_id)
@@ -181,5 +182,13 @@ ba_job_run_try_finish(const BaJob *job, int64 run_id)
 		ba_job_run_end(job, run_id, "failed", &error);
 	}
 	else
+	{
+		if (job->after_command != NULL)
+		{
+			PushActiveSnapshot(GetTransactionSnapshot());
+			(void) ba_command_run(job->after_command, NULL, NULL, NULL);
+			PopActiveSnapshot();
+		}
 		ba_job_run_end(job, run_id, "done", NULL);
+	}
 }
