@@ -179,6 +179,7 @@ extern void ba_split_close(BaSource *source);
 
 /* in batch_query.c */
 extern void ba_query_error_callback(void *arg);
+extern Query *ba_query_analyze(const char *text);
 extern BaQuery *ba_query_read(const char *text, ArrayType *params);
 extern char *ba_query_parallel_hazard(Query *query);
 

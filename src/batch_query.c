@@ -30,6 +30,8 @@
 #include "batch.h"
 #include "compat.h"
 
+static const char *const keep_hint = "To keep the result, INSERT ... SELECT from the function.";
+
 /*
  * Error context: makes a place in the query, which is the argument, an internal one.
  */
@@ -62,7 +64,7 @@ check_reads_only(Node *node, void *context)
 		if (query->commandType != CMD_SELECT || query->utilityStmt != NULL)
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 							errmsg("query must be a SELECT that changes nothing"),
-							errhint("To keep the result, INSERT ... SELECT from the function.")));
+							errhint("%s", keep_hint)));
 		if (query->rowMarks != NIL)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("query must not lock rows"),
@@ -122,6 +124,42 @@ read_params(ArrayType *array, int nparams, const Oid *types)
 }
 
 /*
+ * Parses a text that must be one SELECT; the hint is for one that is not.
+ */
+static RawStmt *
+parse_select(const char *text, const char *hint)
+{
+	List *statements = pg_parse_query(text);
+
+	if (list_length(statements) != 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("query must be one statement, not %d", list_length(statements))));
+	if (!IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("query must be a SELECT that changes nothing"), errhint("%s", hint)));
+	return linitial_node(RawStmt, statements);
+}
+
+/*
+ * Analyzes a SELECT that is to be kept, without parameters, as the caller, but does not rewrite it: relations are what
+ * the text says, and nothing is checked besides. Allocated in the current context.
+ */
+Query *
+ba_query_analyze(const char *text)
+{
+	ErrorContextCallback callback = {error_context_stack, ba_query_error_callback, (void *) text};
+	Query *query;
+
+	error_context_stack = &callback;
+	query = parse_analyze_fixedparams(
+		parse_select(text, "Write SELECT keys, aggregates FROM table GROUP BY keys."), text, NULL,
+		0, NULL);
+	error_context_stack = callback.previous;
+	return query;
+}
+
+/*
  * Analyzes and rewrites a query as the caller, with params as text (NULL: none). Everything is
  * allocated in the current context. Throws where the query is not a single SELECT that only
  * reads, or params do not fit.
@@ -131,20 +169,11 @@ ba_query_read(const char *text, ArrayType *params)
 {
 	BaQuery *result = palloc0(sizeof(BaQuery));
 	ErrorContextCallback callback = {error_context_stack, ba_query_error_callback, (void *) text};
-	List *statements;
 	List *queries;
 	Oid *types = NULL;
 
 	error_context_stack = &callback;
-	statements = pg_parse_query(text);
-	if (list_length(statements) != 1)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("query must be one statement, not %d", list_length(statements))));
-	if (!IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("query must be a SELECT that changes nothing"),
-						errhint("To keep the result, INSERT ... SELECT from the function.")));
-	queries = pg_analyze_and_rewrite_varparams(linitial_node(RawStmt, statements), text, &types,
+	queries = pg_analyze_and_rewrite_varparams(parse_select(text, keep_hint), text, &types,
 											   &result->nparams, NULL);
 	error_context_stack = callback.previous;
 

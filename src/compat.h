@@ -56,6 +56,7 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
 #include "optimizer/appendinfo.h"
+#include "optimizer/optimizer.h"
 #include "storage/buffile.h"
 
 #if PG_VERSION_NUM >= 180000
@@ -124,6 +125,20 @@ ba_rte_groupexprs(RangeTblEntry *rte)
 	return rte->groupexprs;
 #else
 	return NIL;
+#endif
+}
+
+/*
+ * ... so that what is outside of it refers to its columns. Returns an expression of the query with the
+ * grouping expressions back in place.
+ */
+static inline Node *
+ba_flatten_group_exprs(Query *query, Node *node)
+{
+#if PG_VERSION_NUM >= 180000
+	return query->hasGroupRTE ? flatten_group_exprs(NULL, query, node) : node;
+#else
+	return node;
 #endif
 }
 

@@ -6,6 +6,7 @@
  * down to what the others stand on:
  *
  *		job_define.c	create_job, alter_job, drop_job
+ *		job_summary*.c	create_summary: a job that keeps a query's answer
  *		job_control.c	start_job, run_job and the functions that steer runs
  *		job_starter.c	runs go on after a restart of the server
  *		job_worker.c	the processes of a run: runner and workers
@@ -276,6 +277,11 @@ extern void ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, con
 extern void ba_job_run_end(const BaJob *job, int64 run_id, const char *status,
 						   const ErrorData *error);
 extern void ba_job_run_try_finish(const BaJob *job, int64 run_id);
+
+/* ---- job_summary.c: queries kept up to date ---- */
+
+extern bool ba_summary_has_job(int64 job_id);
+extern void ba_summary_drop(int64 job_id);
 
 /* ---- job_worker.c: the processes ---- */
 

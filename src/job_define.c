@@ -298,6 +298,13 @@ batchagg_alter_job(PG_FUNCTION_ARGS)
 
 	require(fcinfo, 0, "name");
 	job = ba_job_get_own(get_text(fcinfo, 0));
+	for (int i = 11; i <= 14; i++)
+	{
+		if (!PG_ARGISNULL(i) && ba_summary_has_job(job->id))
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("the commands of a summary cannot be altered"),
+							errhint("Drop the job and create the summary anew.")));
+	}
 	for (int i = 0; i < lengthof(numbers); i++)
 	{
 		bool is_int = numbers[i] == 2 || numbers[i] == 8;
@@ -385,5 +392,6 @@ batchagg_drop_job(PG_FUNCTION_ARGS)
 	ba_catalog_execute("DELETE FROM batchagg.run WHERE job_id = $1", "l", job->id);
 	ba_catalog_execute("DELETE FROM batchagg.job WHERE id = $1", "l", job->id);
 	ba_catalog_end(&catalog);
+	ba_summary_drop(job->id);
 	PG_RETURN_VOID();
 }

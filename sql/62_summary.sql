@@ -1,0 +1,32 @@
+-- Summaries: queries whose answers jobs keep up to date.
+
+CREATE TABLE summary (
+	job_id bigint PRIMARY KEY,
+	query text NOT NULL,                 -- as given; what runs is in the job
+	view regclass NOT NULL,              -- its columns, finalized
+	state regclass NOT NULL,             -- a row for each group in each pass
+	pass regclass NOT NULL               -- which pass is shown, and which is filled
+);
+SELECT pg_catalog.pg_extension_config_dump('summary', '');
+
+CREATE FUNCTION create_summary(
+	name text,
+	query text,
+	key name DEFAULT NULL,
+	batch_size bigint DEFAULT NULL,
+	mode text DEFAULT 'incremental',
+	workers int DEFAULT 1,
+	target_time interval DEFAULT NULL,
+	min_batch_size bigint DEFAULT 1,
+	max_batch_size bigint DEFAULT 100000000,
+	statement_timeout interval DEFAULT NULL,
+	lock_timeout interval DEFAULT NULL,
+	max_attempts int DEFAULT 5,
+	retry_delay interval DEFAULT '1 second',
+	max_skipped bigint DEFAULT 0,
+	dry_run boolean DEFAULT false)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'batchagg_create_summary'
+LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
+COMMENT ON FUNCTION create_summary(text, text, name, bigint, text, int, interval, bigint, bigint, interval, interval, int, interval, bigint, boolean) IS
+'keeps the answer of a grouped query in a view of that name, by a job; returns the number of the job, or NULL after a dry run';
