@@ -84,10 +84,15 @@ typedef struct BaNode
 	BaNodeColumn *columns;
 
 	BaExprProgram *program;
+	int nlongs; /* keys and arguments whose values may be long */
+	BaExpr **longs;
 	BaFilter *filter; /* NULL for none */
 	int nbounds;
 	BaNodeBound *bounds;
 	BaScan *scan;     /* NULL until the first row is wanted */
+	BaSlice *slice;   /* of the rows at hand, where all of them are too much */
+	int slice_rows;   /* that it has at most */
+	int nadded;       /* of the rows at hand, the first */
 	BaGroups *groups; /* NULL without GROUP BY */
 	char *record;     /* then the one record */
 	int state_offset; /* of the first state in a record */

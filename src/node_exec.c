@@ -4,6 +4,7 @@
  *
  *		for each vector of rows:
  *			WHERE drops rows
+ *			if values are long: for each slice of the rows
  *			keys -> the record of each row's group
  *			for each aggregate: argument and FILTER -> its kernel adds the rows to the records
  *			groups take more than hash_mem: emit them all and start over
@@ -102,6 +103,16 @@ add_condition(BaNode *node, Expr *condition, List **conjuncts)
 }
 
 /*
+ * Notes a key or argument whose values may take much memory, in the group or while it is computed.
+ */
+static void
+note_long(BaNode *node, BaExpr *expr)
+{
+	if (expr->result.type.len == -1)
+		node->longs[node->nlongs++] = expr;
+}
+
+/*
  * Compiles output columns and conditions.
  */
 static void
@@ -111,6 +122,7 @@ compile(BaNode *node)
 	int total = list_length(cscan->custom_scan_tlist);
 	List *conjuncts = NIL;
 	BaType *types = palloc(sizeof(BaType) * total);
+	int nargs = 0;
 	ListCell *cell;
 
 	node->program = ba_expr_create_program(&node->css.ss.ps, cscan->scan.scanrelid);
@@ -119,6 +131,7 @@ compile(BaNode *node)
 	node->aggs = palloc0(sizeof(BaNodeAgg) * total);
 	node->columns = palloc(sizeof(BaNodeColumn) * total);
 	node->bounds = palloc(sizeof(BaNodeBound) * total);
+	node->slice = ba_slice_create(node->memory);
 	foreach (cell, cscan->custom_scan_tlist)
 	{
 		Expr *expr = ((TargetEntry *) lfirst(cell))->expr;
@@ -149,7 +162,16 @@ compile(BaNode *node)
 	else
 		node->record = palloc0(Max(8, node->state_size));
 	for (int i = 0; i < node->naggs; i++)
+	{
 		node->aggs[i].agg->offset += node->state_offset;
+		nargs += node->aggs[i].nargs;
+	}
+	node->longs = palloc(sizeof(BaExpr *) * (node->nkeys + nargs));
+	for (int i = 0; i < node->nkeys; i++)
+		note_long(node, node->keys[i]);
+	for (int i = 0; i < node->naggs; i++)
+		for (int k = 0; k < node->aggs[i].nargs; k++)
+			note_long(node, node->aggs[i].args[k]);
 	node->records = palloc(sizeof(char *) * BA_VECTOR_ROWS);
 	node->fresh = palloc(sizeof(char *) * BA_VECTOR_ROWS);
 }
@@ -221,7 +243,7 @@ find_skipped(BaNodeAgg *agg, BaRows *rows, const BaVector **args)
 }
 
 /*
- * Adds the rows at hand to their groups.
+ * Adds rows to their groups.
  */
 static void
 add_rows(BaNode *node, BaRows *rows)
@@ -309,6 +331,53 @@ limit_scan(BaNode *node)
 }
 
 /*
+ * Returns as many of the rows that were not added yet as have values that can be held.
+ */
+static BaRows *
+take_rows(BaNode *node, BaRows *all)
+{
+	int first = node->nadded;
+	BaRows *rows = all;
+
+	if (first > 0)
+		rows = ba_slice_take(node->slice, all, first, Min(all->n - first, node->slice_rows));
+	for (int i = 0; i < node->nlongs; i++)
+	{
+		int done = ba_expr_evaluate_long(node->longs[i], rows);
+
+		if (done < rows->n)
+		{
+			node->slice_rows = done;
+			rows = ba_slice_take(node->slice, all, first, done);
+			i = -1; /* all again */
+		}
+	}
+	node->nadded += rows->n;
+	return rows;
+}
+
+/*
+ * Returns the next rows to be added; NULL at the end of the table.
+ */
+static BaRows *
+next_rows(BaNode *node)
+{
+	BaRows *all = ba_scan_rows(node->scan);
+
+	while (node->nadded == all->n)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!ba_scan_next(node->scan))
+			return NULL;
+		if (node->filter != NULL)
+			node->counts.filtered += ba_filter_apply(node->filter, node->scan);
+		node->nadded = 0;
+	}
+	CHECK_FOR_INTERRUPTS();
+	return take_rows(node, all);
+}
+
+/*
  * Reads the table, to its end or until the groups have to be emitted.
  */
 static void
@@ -330,21 +399,11 @@ read_table(BaNode *node)
 		limit_scan(node);
 		node->started = true;
 	}
-	rows = ba_scan_rows(node->scan);
-	while (ba_scan_next(node->scan))
+	while ((rows = next_rows(node)) != NULL)
 	{
 		Size used;
 
-		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(node->scratch);
-		if (node->filter != NULL)
-		{
-			uint64 dropped = ba_filter_apply(node->filter, node->scan);
-
-			node->counts.filtered += dropped;
-			if (rows->n == 0)
-				continue;
-		}
 		add_rows(node, rows);
 		if (node->groups == NULL)
 			continue;
@@ -463,6 +522,7 @@ rescan(CustomScanState *css)
 	node->phase = BA_NODE_READ;
 	node->at_end = false;
 	node->started = false;
+	node->nadded = 0;
 	if (node->program != NULL)
 		ba_expr_rescan(node->program);
 	if (node->scan != NULL)

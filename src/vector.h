@@ -37,7 +37,9 @@
  *
  * Memory: nodes and their result buffers live as long as the BaExprProgram;
  * by-reference values that are computed live in rows->memory, which is reset
- * with each new set of rows.
+ * with each new set of rows. No more than BA_LONG_BYTES of them are held for an expression:
+ * an operation gives up beyond, core's code stops at some row, and whoever wants such
+ * values takes the rows a slice at a time (ba_expr_evaluate_long, vector_slice.c).
  */
 #ifndef VECTOR_H
 #define VECTOR_H
@@ -57,6 +59,12 @@
 #else
 #define BA_VECTOR_ROWS 1024
 #endif
+
+/*
+ * Bytes that the values of one expression may take for a set of rows; one value may be longer. Where
+ * they are more, the rows are worked on a slice at a time.
+ */
+#define BA_LONG_BYTES (1024 * 1024)
 
 typedef enum BaLane
 {
@@ -172,9 +180,16 @@ extern void ba_vector_find_untrue(bool *rejected, const BaVector *condition, con
 								  int n);
 extern const bool *ba_vector_unite_nulls(bool *buffer, const bool *a, const bool *b, int n);
 
+/* in vector_slice.c: rows next to each other as a set of their own */
+typedef struct BaSlice BaSlice;
+
+extern BaSlice *ba_slice_create(MemoryContext memory);
+extern BaRows *ba_slice_take(BaSlice *slice, BaRows *all, int first, int n);
+
 /* in vector_expr.c: compiling and evaluating */
 extern BaExprProgram *ba_expr_create_program(PlanState *parent, Index scanrelid);
 extern BaExpr *ba_expr_compile(BaExprProgram *program, Expr *expr);
+extern int ba_expr_evaluate_long(BaExpr *root, BaRows *rows);
 extern const BaVector *ba_expr_evaluate(BaExpr *root, BaRows *rows);
 extern BaVector *ba_expr_begin_result(BaExpr *expr, BaLane lane);
 extern void ba_expr_rescan(BaExprProgram *program);

@@ -357,6 +357,22 @@ find_text(const Set *set, const Datum *values, int64 *restrict r, int n)
 	}
 }
 
+/* The same for values that may have to be fetched, one at a time. */
+static void
+find_extended(const Set *set, const Datum *values, int64 *r, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Datum plain = values[i];
+
+		if (plain != (Datum) 0)
+			plain = PointerGetDatum(PG_DETOAST_DATUM_PACKED(plain));
+		find_text(set, &plain, &r[i], 1);
+		if (plain != values[i])
+			pfree(DatumGetPointer(plain));
+	}
+}
+
 /*
  * Operands are x and the array, which is a node with one value.
  */
@@ -415,18 +431,11 @@ ba_array_eval(BaExpr *expr, BaRows *rows)
 			find_hash(set, x, result->ints, n);
 			break;
 		case SET_TEXT:
-		{
-			BaVector plain = *x;
-
 			if (x->extended)
-			{
-				plain.datums = MemoryContextAlloc(rows->memory, n * sizeof(Datum));
-				memcpy(plain.datums, x->datums, n * sizeof(Datum));
-				ba_vector_detoast(&plain, n, rows->memory);
-			}
-			find_text(set, plain.datums, result->ints, n);
+				find_extended(set, x->datums, result->ints, n);
+			else
+				find_text(set, x->datums, result->ints, n);
 			break;
-		}
 	}
 	if (set->has_null)
 	{

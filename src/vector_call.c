@@ -7,8 +7,8 @@
  * functions: rows with a null argument are not called for. A call may raise
  * an error, so such a node must not stand where core might not get to it.
  *
- * The results of a whole vector are held at a time. Where they are long the node gives
- * up, and core's code holds those of one row.
+ * The results of all rows are held at a time. Where they are long the node gives up: core's code
+ * holds those of one row.
  */
 #include "postgres.h"
 
@@ -22,9 +22,6 @@
 #include "utils/memutils.h"
 #include "vector_expr.h"
 #include "vector_ops.h"
-
-/* Bytes of one vector's results at most. */
-#define MAX_RESULT_BYTES (16 * 1024 * 1024)
 
 typedef struct Call
 {
@@ -106,7 +103,7 @@ ba_call_eval(BaExpr *expr, BaRows *rows)
 		Datum value;
 		MemoryContext old;
 
-		if (unlikely(bytes > MAX_RESULT_BYTES))
+		if (unlikely(bytes > BA_LONG_BYTES))
 			return NULL;
 
 		if (nulls != NULL && nulls[i])

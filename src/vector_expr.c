@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_proc.h"
 #include "compat.h"
@@ -33,6 +34,7 @@ typedef struct Root
 {
 	ExprState *state;
 	int failures; /* vectors since the tree last gave one */
+	int done;     /* rows that the latest values are of: the first */
 } Root;
 
 /*
@@ -61,7 +63,8 @@ ba_expr_begin_result(BaExpr *expr, BaLane lane)
 }
 
 /*
- * Evaluates a root row by row. Values by reference are copied to rows->memory.
+ * Evaluates a root row by row. Values by reference are copied to rows->memory; once these are
+ * BA_LONG_BYTES, the rows that are left have none.
  */
 static const BaVector *
 evaluate_by_core(BaExpr *root, BaRows *rows)
@@ -71,6 +74,8 @@ evaluate_by_core(BaExpr *root, BaRows *rows)
 	Root *info = root->private;
 	BaVector *result = ba_expr_begin_result(root, root->result.type.lane);
 	BaType type = result->type;
+	Size bytes = 0;
+	int i;
 
 	if (info->state == NULL)
 	{
@@ -79,7 +84,7 @@ evaluate_by_core(BaExpr *root, BaRows *rows)
 		info->state = ExecInitExprWithParams(root->source, econtext->ecxt_param_list_info);
 		MemoryContextSwitchTo(old);
 	}
-	for (int i = 0; i < rows->n; i++)
+	for (i = 0; i < rows->n && bytes < BA_LONG_BYTES; i++)
 	{
 		Datum value;
 		bool isnull;
@@ -97,13 +102,15 @@ evaluate_by_core(BaExpr *root, BaRows *rows)
 				MemoryContext old = MemoryContextSwitchTo(rows->memory);
 
 				value = datumCopy(value, false, type.len);
+				bytes += datumGetSize(value, false, type.len);
 				MemoryContextSwitchTo(old);
 			}
 			ba_vector_set_datum(result, i, value);
 		}
 		ResetExprContext(econtext);
 	}
-	program->core_rows += rows->n;
+	program->core_rows += i;
+	info->done = i;
 	return result;
 }
 
@@ -112,6 +119,7 @@ eval_root(BaExpr *root, BaRows *rows)
 {
 	Root *info = root->private;
 
+	info->done = rows->n;
 	if (rows->n == 0)
 		return ba_expr_begin_result(root, root->result.type.lane);
 	if (root->nargs > 0)
@@ -200,7 +208,34 @@ ba_expr_compile(BaExprProgram *program, Expr *expr)
 }
 
 /*
- * The values of a root for all rows; never NULL. May raise what errors core would.
+ * Evaluates a root for as many rows, from the first on, as have values of BA_LONG_BYTES together, and
+ * for one at least. Returns how many. If it is not all, no value of the root may be used, but for
+ * such a slice of the rows.
+ */
+int
+ba_expr_evaluate_long(BaExpr *root, BaRows *rows)
+{
+	const BaVector *vector = ba_expr_get(root, rows);
+	int done = ((Root *) root->private)->done;
+	Size bytes = 0;
+
+	/* what neither was copied nor has to be fetched lies in a few pages */
+	if (done < rows->n || vector->lane != BA_LANE_DATUM || vector->type.len != -1 ||
+		!(vector->extended || vector->constant))
+		return done;
+	for (int i = 0; i < rows->n; i++)
+	{
+		if (bytes >= BA_LONG_BYTES)
+			return i;
+		if (vector->datums[i] != (Datum) 0)
+			bytes += toast_raw_datum_size(vector->datums[i]);
+	}
+	return rows->n;
+}
+
+/*
+ * The values of a root for all rows; never NULL. May raise what errors core would. A root whose
+ * values may be long needs ba_expr_evaluate_long before.
  */
 const BaVector *
 ba_expr_evaluate(BaExpr *root, BaRows *rows)

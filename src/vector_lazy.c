@@ -135,7 +135,7 @@ ba_lazy_eval(BaExpr *expr, BaRows *rows)
 
 /*
  * The operand for the rows whose mask is -1, not 0; others may have it as well, or something harmless.
- * Gives up only if expr is no node of ba_lazy_create.
+ * Gives up only if expr is no node of ba_lazy_create, or if the values are too long to be held.
  */
 const BaVector *
 ba_lazy_get(BaExpr *expr, BaRows *rows, const int64 *mask)
@@ -144,6 +144,7 @@ ba_lazy_get(BaExpr *expr, BaRows *rows, const int64 *mask)
 	Lazy *lazy = expr->private;
 	BaVector *result;
 	int n = 0;
+	int done;
 
 	if (vector != NULL || expr->eval != ba_lazy_eval)
 		return vector;
@@ -179,9 +180,12 @@ ba_lazy_get(BaExpr *expr, BaRows *rows, const int64 *mask)
 		result->constant = true;
 		return result;
 	}
-	vector = ba_expr_evaluate(lazy->root, &lazy->rows);
+	done = ba_expr_evaluate_long(lazy->root, &lazy->rows);
 	expr->program->core_rows += lazy->program->core_rows;
 	lazy->program->core_rows = 0;
+	if (done < n)
+		return NULL;
+	vector = ba_expr_evaluate(lazy->root, &lazy->rows);
 
 	result = ba_expr_begin_result(expr, vector->lane);
 	result->scale = vector->scale;
