@@ -29,10 +29,44 @@
 #include "plan.h"
 #include "vector.h"
 
+/* What the expressions above a partial aggregation are made of. */
+typedef struct Parts
+{
+	List *keys;
+	List *aggrefs; /* found */
+} Parts;
+
+/*
+ * Finds the aggregates in an expression; true if it has a column that is no part of a key, or anything
+ * else that a partial aggregation does not give. Keys are told as setrefs.c will: the largest
+ * expression that is equal to one.
+ */
+static bool
+find_parts_walker(Node *node, Parts *parts)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Aggref:
+			parts->aggrefs = lappend(parts->aggrefs, node);
+			return false;
+		case T_Const:
+		case T_List:
+			break;
+		default:
+			if (list_member(parts->keys, node))
+				return false;
+	}
+	if (IsA(node, Var) || IsA(node, GroupingFunc) || IsA(node, PlaceHolderVar))
+		return true;
+	return expression_tree_walker(node, find_parts_walker, (void *) parts);
+}
+
 /*
  * Makes the target of a partial aggregation: the grouping columns of the grouping's own target,
  * and every aggregate in it or in HAVING, in partial form. NULL if a column is needed that is
- * neither, such as one that depends on a primary key in GROUP BY.
+ * no part of these, such as one that depends on a primary key in GROUP BY.
  */
 PathTarget *
 ba_plan_make_target(PlannerInfo *root, PathTarget *target, Node *having)
@@ -40,8 +74,7 @@ ba_plan_make_target(PlannerInfo *root, PathTarget *target, Node *having)
 	PathTarget *partial = create_empty_pathtarget();
 	List *clause = root->parse->groupClause;
 	List *others = NIL;
-	List *columns;
-	int nkeys;
+	Parts parts = {NIL};
 	int i = 0;
 	ListCell *cell;
 
@@ -54,13 +87,12 @@ ba_plan_make_target(PlannerInfo *root, PathTarget *target, Node *having)
 		else
 			others = lappend(others, lfirst(cell));
 	}
-	nkeys = list_length(partial->exprs);
+	parts.keys = list_copy(partial->exprs);
 	if (having != NULL)
 		others = lappend(others, having);
-	columns = pull_var_clause((Node *) others, PVC_INCLUDE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
-												   PVC_INCLUDE_PLACEHOLDERS);
-	add_new_columns_to_pathtarget(partial, columns);
-	i = 0;
+	if (find_parts_walker((Node *) others, &parts))
+		return NULL;
+	add_new_columns_to_pathtarget(partial, parts.aggrefs);
 	foreach (cell, partial->exprs)
 	{
 		Node *expr = lfirst(cell);
@@ -73,9 +105,6 @@ ba_plan_make_target(PlannerInfo *root, PathTarget *target, Node *having)
 			mark_partial_aggref(aggref, AGGSPLIT_INITIAL_SERIAL);
 			lfirst(cell) = aggref;
 		}
-		else if (i >= nkeys)
-			return NULL;
-		i++;
 	}
 
 	/* without a column there would be nothing to tell a row by */

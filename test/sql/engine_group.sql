@@ -103,6 +103,16 @@ SELECT compare('SELECT upper(tx), count(*) FROM keys GROUP BY 1');
 SELECT compare('SELECT count(*), sum(n) FROM keys GROUP BY tx, vc');
 SELECT compare('SELECT count(*) FROM keys GROUP BY n % 10, 1 + 1, ''constant''::text');
 
+-- what is selected may be made of keys that are expressions, and HAVING too; not of their columns
+SELECT compare('SELECT (n + 1) * 2, count(*) FROM keys GROUP BY n + 1');
+SELECT compare('SELECT (n % 10 + 1) * 2 + sum(n % 10 + 1), n % 10 + 1 FROM keys GROUP BY n % 10 + 1 HAVING (n % 10 + 1) * 3 > 9');
+SELECT compare('SELECT upper(tx || ''q'') || ''z'', tx || ''q'', bp FROM keys GROUP BY tx || ''q'', bp');
+SELECT compare('SELECT CASE WHEN n % 9 + 1 > 2 THEN (n % 9 + 1)::text ELSE tx END, count(*) FROM keys GROUP BY n % 9 + 1, tx');
+SELECT compare('SELECT DISTINCT abs(n % 7 - 3) FROM keys GROUP BY n % 7 - 3, n % 5 - 1 ORDER BY 1');
+SELECT compare('SELECT GROUPING(n % 7), (n % 7) + 1, count(*) FROM keys GROUP BY n % 7');
+SELECT compare('SELECT (n % 10 + 1) * 2, n % 10, count(*) FROM keys GROUP BY n % 10 + 1, n % 10');
+SELECT compare('SELECT NOT n % 7 > 1, count(*) FROM keys GROUP BY n % 7 > 1');
+
 -- many keys
 SELECT compare('SELECT o, c, s, i, b, oi, count(*) FROM keys GROUP BY o, c, s, i, b, oi');
 SELECT compare('SELECT tx, vc, bp, by, na, count(*) FROM keys GROUP BY tx, vc, bp, by, na');

@@ -177,6 +177,7 @@ CREATE TABLE places_parts2b PARTITION OF places_parts2 FOR VALUES FROM (1000) TO
 INSERT INTO places_parts SELECT k, v, t FROM places;
 SELECT * FROM pg_temp.engine_check('SELECT k, count(*), sum(v), min(t), sum(n) FROM places_parts GROUP BY k');
 SELECT * FROM pg_temp.engine_check('SELECT count(*), sum(v), max(t) FROM places_parts WHERE v < 100 AND t > ''v5''');
+SELECT * FROM pg_temp.engine_check('SELECT (k + 1) * 2, upper(left(t, 1)) || ''!'', sum(v) FROM places_parts GROUP BY k + 1, left(t, 1) HAVING (k + 1) % 2 = 1');
 SELECT * FROM pg_temp.engine_check('SELECT k, sum(v) FROM places_parts WHERE k = 1 GROUP BY k');
 SELECT * FROM pg_temp.engine_check('SELECT k, sum(v) FROM places_parts WHERE k = 99 AND v > 5 GROUP BY k');
 SET batchagg.debug_force_engine = on;
