@@ -13,6 +13,8 @@
 
 #include "vector.h"
 
+#define DAYS_IN_400_YEARS 146097
+
 /* Days from March 1st, -4800, to day 0. */
 #define BA_DAY_SHIFT 32044
 
@@ -47,8 +49,8 @@ static inline BaCivil
 ba_time_get_civil(uint32 day)
 {
 	uint32 quarters = 4 * (day + BA_DAY_SHIFT) + 3;
-	uint32 century = quarters / 146097;
-	uint32 rest = (quarters % 146097) | 3;
+	uint32 century = quarters / DAYS_IN_400_YEARS;
+	uint32 rest = (quarters % DAYS_IN_400_YEARS) | 3;
 	uint32 year = rest / 1461;
 	uint32 day_of_year = (rest % 1461) / 4;
 	uint32 month = (5 * day_of_year + 2) / 153;
@@ -61,15 +63,17 @@ ba_time_get_civil(uint32 day)
 	};
 }
 
-/* The day on which a month begins; negative before day 0, from year -4800 on. */
+/* The day on which a month begins; negative before day 0. For years from -5200 on: the millennium
+ * of the first timestamp begins in -4999. */
 static inline int32
 ba_time_month_start(int year, int month)
 {
 	bool last_year = month < 3;
-	uint32 y = (uint32) (year + 4800 - last_year);
+	uint32 y = (uint32) (year + 4800 + 400 - last_year);
 	uint32 m = (uint32) (month + (last_year ? 9 : -3));
 
-	return (int32) (365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5) - BA_DAY_SHIFT;
+	return (int32) (365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5) - BA_DAY_SHIFT -
+		   DAYS_IN_400_YEARS;
 }
 
 /* Division that rounds down. */

@@ -113,6 +113,14 @@ FROM generate_series(1, 2) AS i, unnest('{"date_trunc(''day'', ts)","date_trunc(
 	unnest('{America/New_York,Asia/Tokyo}'::text[]) AS z, LATERAL (SELECT set_config('timezone', z, false) OFFSET 0) AS s (zone)
 WHERE zone <> '' AND NOT pg_temp.is_same(format('SELECT %s, count(*) FROM ends WHERE i = %s GROUP BY 1', e, i));
 TRUNCATE ends;
+-- A decade, century or millennium may begin before the first timestamp: an error then. They are counted, as printing would raise it in any case.
+TRUNCATE ends;
+INSERT INTO ends SELECT y, make_timestamp(-y, 3, 1, 0, 0, 0), make_timestamp(-y, 3, 1, 0, 0, 0) AT TIME ZONE 'UTC' FROM unnest('{4713,4711,4702,4701,4700,4601,4002,4001,4000,3999}'::int[]) AS y;
+SELECT i, u, c.run_by, c.same, c.answer
+FROM unnest('{decade,century,millennium}'::text[]) AS u, ends,
+	pg_temp.engine_check(format('SELECT count(date_trunc(%L, ts)), count(date_trunc(%1$L, tz)) FROM ends WHERE i = %s', u, i)) AS c
+ORDER BY u, i DESC;
+TRUNCATE ends;
 INSERT INTO ends (i, d) VALUES (1, '5874897-12-31'), (2, '4714-11-24 BC'), (3, '294277-01-01'), (4, '2939000-05-05');
 SELECT i, e, pg_temp.is_same(format('SELECT %s, count(*) FROM ends WHERE i = %s GROUP BY 1', e, i)) AS same
 FROM generate_series(1, 4) AS i, unnest('{"extract(year FROM d)","extract(week FROM d)","extract(epoch FROM d)","d::timestamp","d::timestamptz","d + 1","d - 1","d - date ''4714-11-24 BC''","d < timestamp ''infinity''","d > timestamptz ''294276-12-31''","d + interval ''-1 day''"}'::text[]) AS e
