@@ -90,7 +90,7 @@ split_days(const int64 *times, int n, uint32 *days)
 
 /*
  * Sets out[i] to times[i] without what local[i] has beyond a multiple of `unit` microseconds;
- * returns whether one was infinite or out of range.
+ * returns whether one was infinite or out of range, or is now.
  */
 static bool
 cut_times(const int64 *times, const int64 *local, int n, int64 unit, int64 *out)
@@ -102,8 +102,8 @@ cut_times(const int64 *times, const int64 *local, int n, int64 unit, int64 *out)
 	{                                                                                              \
 		uint64 since_first = ba_time_since_first(local[i]);                                        \
                                                                                                    \
-		odd |= since_first >= BA_TIME_LIMIT;                                                       \
 		out[i] = times[i] - (int64) (since_first % (unit));                                        \
+		odd |= (since_first >= BA_TIME_LIMIT) | (out[i] < MIN_TIMESTAMP);                          \
 	}
 
 	/* constants make multiplications of the divisions */
@@ -186,16 +186,17 @@ find_starts(const uint32 *days, int n, int unit, int32 *starts)
 }
 
 /*
- * Puts infinities through. False if there is anything else that is no time.
+ * Puts infinities through. False if there is anything else that is no time, or is none by the local
+ * clock, as some hours at either end are in a zone, or whose result is none.
  */
 static bool
-pass_infinities(const BaVector *times, int n, int64 *out)
+pass_infinities(const BaVector *times, const int64 *local, int n, int64 *out)
 {
 	for (int i = 0; i < n; i++)
 	{
 		int64 time = times->ints[i];
 
-		if (ba_time_since_first(time) < BA_TIME_LIMIT)
+		if (ba_time_since_first(local[i]) < BA_TIME_LIMIT && out[i] >= MIN_TIMESTAMP)
 			continue;
 		if (!TIMESTAMP_NOT_FINITE(time) && !(times->nulls != NULL && times->nulls[i]))
 			return false;
@@ -274,7 +275,7 @@ truncate_all(BaExpr *expr, BaRows *rows, bool with_zone)
 		else if (!ba_zone_to_midnight(node->starts, n, result->ints))
 			return NULL;
 	}
-	if (odd && !pass_infinities(times, n, result->ints))
+	if (odd && !pass_infinities(times, local, n, result->ints))
 		return NULL;
 	return result;
 }
