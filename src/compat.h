@@ -218,4 +218,48 @@ ba_explain_table_count(ExplainState *es)
 #define BA_WORKER_CONNECT_FLAGS 0
 #endif
 
+/*
+ * 17 lets a read stream choose and read the pages of a heap scan. Returns it, NULL where there is none.
+ */
+#if PG_VERSION_NUM >= 170000
+#include "storage/read_stream.h"
+#define ba_heap_read_stream(heap) ((heap)->rs_read_stream)
+#else
+typedef struct ReadStream ReadStream;
+#define ba_heap_read_stream(heap) ((ReadStream *) NULL)
+#define read_stream_next_buffer(stream, per_buffer_data) InvalidBuffer
+#endif
+
+/*
+ * 16 renamed where the files of a relation are. Returns it for a relation.
+ */
+#if PG_VERSION_NUM >= 160000
+#define ba_relation_locator(rel) ((rel)->rd_locator)
+#else
+#define ba_relation_locator(rel) ((rel)->rd_node)
+#endif
+
+/*
+ * 16 counts in pg_stat_io as well. Counts there that a shared buffer had a page of a relation.
+ */
+#if PG_VERSION_NUM >= 180000
+#define ba_count_io_hit(strategy)                                                                  \
+	pgstat_count_io_op(IOOBJECT_RELATION, IOContextForStrategy(strategy), IOOP_HIT, 1, 0)
+#elif PG_VERSION_NUM >= 160000
+#define ba_count_io_hit(strategy)                                                                  \
+	pgstat_count_io_op(IOOBJECT_RELATION, IOContextForStrategy(strategy), IOOP_HIT)
+#else
+#define ba_count_io_hit(strategy) ((void) 0)
+#endif
+
+/*
+ * 17 took the setting old_snapshot_threshold. Raises an error where a page may have lost what a snapshot
+ * is to see.
+ */
+#if PG_VERSION_NUM >= 170000
+#define ba_test_for_old_snapshot(snapshot, rel, page) ((void) 0)
+#else
+#define ba_test_for_old_snapshot(snapshot, rel, page) TestForOldSnapshot(snapshot, rel, page)
+#endif
+
 #endif

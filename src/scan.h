@@ -2,10 +2,10 @@
  * scan.h
  *		Heap pages -> visible tuples -> rows whose columns can be loaded.
  *
- * A BaScan walks one heap like a sequential scan: core chooses the pages (serial
- * or parallel, synchronised with other scans or not), reads, prunes and locks
- * them, decides visibility a page at a time and checks serializable conflicts.
- * The scan takes over with the pages pinned: the visible tuples of a few pages
+ * A BaScan walks one heap like a sequential scan: the same pages (serial
+ * or parallel, synchronised with other scans or not), read into the same buffers,
+ * pruned and locked as there, with visibility decided a page at a time by core's
+ * tests (scan_buffer.c, scan_visible.c). The visible tuples of a few pages
  * become one BaRows, and columns are taken from the tuples when an expression
  * first asks for them (scan_column.c). A filter drops rows in between, so that
  * later columns are fetched for surviving rows only.

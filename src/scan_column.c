@@ -128,15 +128,6 @@ ba_scan_start_rows(BaScan *scan)
 }
 
 /*
- * A row's place in scan->tuples.
- */
-static inline int
-find_origin(const BaScan *scan, int row)
-{
-	return scan->rows.stamp == scan->found_stamp ? row : scan->origin[row];
-}
-
-/*
  * Sets up what only incomplete rows need, and makes the prefix end before the first attribute that
  * some row lacks.
  */
@@ -147,7 +138,7 @@ prepare_incomplete(BaScan *scan)
 
 	for (int i = 0; i < scan->rows.n; i++)
 	{
-		HeapTupleHeader header = scan->tuples->headers[find_origin(scan, i)];
+		HeapTupleHeader header = cursor->headers[i];
 		const bits8 *bits = no_nulls;
 		int natts = Min(HeapTupleHeaderGetNatts(header), scan->natts);
 		int prefix = Min(natts, cursor->prefix);
@@ -164,19 +155,45 @@ prepare_incomplete(BaScan *scan)
 }
 
 /*
- * Finds out where the rows at hand begin and how much of them is alike.
+ * Finds out where the tuples of a page are.
+ */
+static void
+find_headers(const BaTuples *tuples, const BaPage *page, HeapTupleHeader *headers)
+{
+	if (page->dense)
+	{
+		const ItemIdData *lines = PageGetItemId(page->page, FirstOffsetNumber);
+
+		for (int i = 0; i < page->n; i++)
+			headers[i] = (HeapTupleHeader) (page->page + lines[i].lp_off);
+	}
+	else
+		for (int i = 0; i < page->n; i++)
+		{
+			ItemId line = PageGetItemId(page->page, tuples->offsets[page->first + i]);
+
+			headers[i] = (HeapTupleHeader) PageGetItem(page->page, line);
+		}
+}
+
+/*
+ * Finds out where the rows begin and how much of them is alike: once for all rows found, before any
+ * selection.
  */
 static void
 prepare(BaScan *scan)
 {
 	BaCursor *cursor = scan->cursor;
-	HeapTupleHeader *headers = scan->tuples->headers;
+	BaTuples *tuples = scan->tuples;
 	int infomask = 0;
 	int natts = scan->natts;
 
-	for (int i = 0; i < scan->rows.n; i++)
+	Assert(scan->rows.stamp == scan->found_stamp);
+	for (int i = 0; i < tuples->npages; i++)
+		find_headers(tuples, &tuples->pages[i], cursor->headers + tuples->pages[i].first);
+	for (int i = 0; i < tuples->n; i++)
 	{
-		HeapTupleHeader header = headers[find_origin(scan, i)];
+		HeapTupleHeader header = cursor->headers[i];
 
 		cursor->data[i] = (char *) header + header->t_hoff;
 		infomask |= header->t_infomask;
@@ -550,17 +567,21 @@ ba_scan_store_row(BaRows *rows, int row)
 {
 	BaScan *scan = (BaScan *) rows;
 	BaTuples *tuples = scan->tuples;
-	int place = find_origin(scan, row);
-	Buffer buffer = tuples->pages[tuples->page_of[place]];
-	Page page = BufferGetPage(buffer);
-	OffsetNumber offset = tuples->offsets[place];
+	int place = rows->stamp == scan->found_stamp ? row : scan->origin[row];
+	BaPage *page = &tuples->pages[tuples->npages - 1];
 	HeapTupleData *tuple = &scan->stored;
+	OffsetNumber offset;
+	ItemId line;
 
-	tuple->t_data = tuples->headers[place];
-	tuple->t_len = ItemIdGetLength(PageGetItemId(page, offset));
+	while (page->first > place)
+		page--;
+	offset = ba_page_offset(tuples, page, place);
+	line = PageGetItemId(page->page, offset);
+	tuple->t_data = (HeapTupleHeader) PageGetItem(page->page, line);
+	tuple->t_len = ItemIdGetLength(line);
 	tuple->t_tableOid = RelationGetRelid(scan->rel);
-	ItemPointerSet(&tuple->t_self, BufferGetBlockNumber(buffer), offset);
-	ExecStoreBufferHeapTuple(tuple, rows->slot, buffer);
+	ItemPointerSet(&tuple->t_self, BufferGetBlockNumber(page->buffer), offset);
+	ExecStoreBufferHeapTuple(tuple, rows->slot, page->buffer);
 }
 
 /*
@@ -582,6 +603,8 @@ ba_scan_select(BaScan *scan, const bool *keep)
 	if (n == rows->n)
 		return;
 
+	if (!cursor->prepared)
+		prepare(scan);
 	if (rows->stamp == scan->found_stamp)
 		memcpy(scan->origin, places, sizeof(uint16) * n);
 	else
@@ -599,20 +622,17 @@ ba_scan_select(BaScan *scan, const bool *keep)
 			}
 		}
 	}
-	if (cursor->prepared)
-	{
+	for (int i = 0; i < n; i++)
+		cursor->data[i] = cursor->data[places[i]];
+	if (cursor->incomplete)
 		for (int i = 0; i < n; i++)
-			cursor->data[i] = cursor->data[places[i]];
-		if (cursor->incomplete)
-			for (int i = 0; i < n; i++)
-			{
-				cursor->bits[i] = cursor->bits[places[i]];
-				cursor->natts[i] = cursor->natts[places[i]];
-			}
-		if (cursor->walked >= 0)
-			for (int i = 0; i < n; i++)
-				cursor->reached[i] = cursor->reached[places[i]];
-	}
+		{
+			cursor->bits[i] = cursor->bits[places[i]];
+			cursor->natts[i] = cursor->natts[places[i]];
+		}
+	if (cursor->walked >= 0)
+		for (int i = 0; i < n; i++)
+			cursor->reached[i] = cursor->reached[places[i]];
 	rows->n = n;
 	rows->stamp++;
 }

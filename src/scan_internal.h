@@ -20,15 +20,23 @@
 #define BA_VECTOR_ENOUGH 384
 #define BA_VECTOR_PAGES 8
 
+/* A pinned page and the rows that are its visible tuples. */
+typedef struct BaPage
+{
+	Buffer buffer;
+	Page page;
+	int first;  /* row */
+	int n;      /* rows */
+	bool dense; /* the tuples of line pointers 1 to n; else of those listed */
+} BaPage;
+
 /* The visible tuples of some pinned pages. */
 typedef struct BaTuples
 {
 	int n;
 	int npages;
-	Buffer pages[BA_VECTOR_PAGES];
-	HeapTupleHeader headers[BA_VECTOR_ROWS];
-	OffsetNumber offsets[BA_VECTOR_ROWS]; /* line pointers, */
-	uint8 page_of[BA_VECTOR_ROWS];        /* of these pages */
+	BaPage pages[BA_VECTOR_PAGES];
+	OffsetNumber offsets[BA_VECTOR_ROWS]; /* line pointers of rows on pages that are not dense */
 } BaTuples;
 
 typedef struct BaColumn BaColumn;
@@ -41,7 +49,8 @@ typedef struct BaCursor
 	int prefix;                 /* leading attributes that stand at the same offset in every row */
 	int walked;                 /* attributes that `reached` is behind; -1: not set */
 	char *data[BA_VECTOR_ROWS]; /* where a row's first attribute begins */
-	char *reached[BA_VECTOR_ROWS];     /* the end of attribute walked - 1 */
+	char *reached[BA_VECTOR_ROWS];           /* the end of attribute walked - 1 */
+	HeapTupleHeader headers[BA_VECTOR_ROWS]; /* of all rows found */
 	const bits8 *bits[BA_VECTOR_ROWS]; /* incomplete only: the null bitmap, or one without nulls */
 	uint16 natts[BA_VECTOR_ROWS];      /* incomplete only: attributes that the row has */
 	bool absent[BA_VECTOR_ROWS];       /* scratch: null or missing */
@@ -57,12 +66,11 @@ struct BaScan
 	BaScanCounts counts;
 
 	/* scan_page.c */
-	TableScanDesc desc;       /* NULL until the first rows are asked for */
-	TupleTableSlot *hop_slot; /* gets the first tuple of each page, which nobody wants */
-	int max_pages;            /* of a vector */
-	bool reading;             /* `ahead` was filled */
-	bool at_end;              /* core has no more pages */
-	bool limited;             /* to the TIDs from first to last */
+	TableScanDesc desc; /* NULL until the first rows are asked for */
+	int max_pages;      /* of a vector */
+	bool reading;       /* `ahead` was filled */
+	bool at_end;        /* there are no more pages */
+	bool limited;       /* to the TIDs from first to last */
 	ItemPointerData first;
 	ItemPointerData last;
 	BaTuples *tuples; /* that the rows at hand came from */
@@ -70,6 +78,15 @@ struct BaScan
 	Page last_page;   /* added last, */
 	Page foreseen;    /* and one whose lines were asked for in case it comes next */
 	int reach;        /* bytes at the head of a tuple that columns were taken from */
+
+	/* scan_buffer.c */
+	bool begun;        /* the fields below are set */
+	BlockNumber block; /* read last */
+	Buffer last_buffer;
+	int buffer_step; /* from the buffer before to that */
+
+	/* scan_visible.c */
+	TransactionId visible_xmin; /* whose tuples are visible unless deleted; or invalid */
 
 	/* scan_column.c */
 	uint64 found_stamp; /* rows->stamp before any selection */
@@ -82,6 +99,21 @@ struct BaScan
 	int *wanted;          /* attributes that were asked for, in the order they were */
 	HeapTupleData stored; /* in rows.slot */
 };
+
+/*
+ * Returns the line pointer of a row of a page.
+ */
+static inline OffsetNumber
+ba_page_offset(const BaTuples *tuples, const BaPage *page, int row)
+{
+	return page->dense ? FirstOffsetNumber + row - page->first : tuples->offsets[row];
+}
+
+/* in scan_buffer.c */
+extern Buffer ba_scan_next_buffer(BaScan *scan);
+
+/* in scan_visible.c */
+extern int ba_scan_find_visible(BaScan *scan, Buffer buffer, OffsetNumber *offsets, bool *dense);
 
 /* in scan_column.c */
 extern void ba_scan_init_columns(BaScan *scan);

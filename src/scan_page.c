@@ -2,18 +2,13 @@
  * scan_page.c
  *		From a heap to visible tuples, a few pages at a time.
  *
- * Core's scan goes page by page: heap_getnextslot takes the next page, prunes
- * it, finds out which tuples are visible, checks for serializable conflicts and
- * leaves the offsets in rs_vistuples. Then it returns tuple after tuple. Here
- * its place is moved to the page's last tuple before each call, so that each
- * call takes the next page, and the tuples are taken from rs_vistuples. That
- * way core decides everything it decides in a sequential scan: which pages,
- * in which order, shared with which workers, in which buffers. It also checks for
- * interrupts with each page.
+ * scan_buffer.c gives one page after the other and scan_visible.c its visible tuples.
+ * The pages are in the same order, shared with the same workers and read into the same
+ * buffers as in core's sequential scan, whose descriptor stands behind all this.
  *
  * The tuples of the next rows are found before the rows at hand are given to
  * the caller, and the cache lines that columns will be taken from are fetched
- * meanwhile. So the pages of two vectors are pinned, each by a pin of our own.
+ * meanwhile. So the pages of two vectors are pinned.
  *
  * Memory: all in a context below the one that ba_scan_begin was called in.
  */
@@ -23,7 +18,6 @@
 #include "access/tableam.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
 
@@ -58,7 +52,6 @@ ba_scan_begin(Relation rel, Snapshot snapshot, ParallelTableScanDesc parallel)
 	scan->ahead = palloc(sizeof(BaTuples));
 	scan->tuples->n = scan->tuples->npages = 0;
 	scan->ahead->n = scan->ahead->npages = 0;
-	scan->hop_slot = table_slot_create(rel, NULL);
 	scan->rows.slot = table_slot_create(rel, NULL);
 	scan->rows.memory = AllocSetContextCreate(memory, "BatchAgg rows", ALLOCSET_DEFAULT_SIZES);
 	scan->rows.ops = &rows_ops;
@@ -86,8 +79,8 @@ start(BaScan *scan)
 		scan->desc = table_beginscan_strat(scan->rel, scan->snapshot, 0, NULL, true, false);
 	else
 		scan->desc = table_beginscan(scan->rel, scan->snapshot, 0, NULL);
-	if ((scan->desc->rs_flags & SO_ALLOW_PAGEMODE) == 0)
-		elog(ERROR, "scan does not go page by page");
+	if (scan->snapshot->snapshot_type != SNAPSHOT_MVCC)
+		elog(ERROR, "scan has no MVCC snapshot");
 	MemoryContextSwitchTo(caller);
 }
 
@@ -108,19 +101,6 @@ limit_pages(BaScan *scan)
 }
 
 /*
- * Tells whether a tuple is in the range of TIDs; its page is.
- */
-static inline bool
-is_within(const BaScan *scan, BlockNumber block, OffsetNumber offset)
-{
-	if (block == ItemPointerGetBlockNumberNoCheck(&scan->first) &&
-		offset < ItemPointerGetOffsetNumberNoCheck(&scan->first))
-		return false;
-	return block != ItemPointerGetBlockNumberNoCheck(&scan->last) ||
-		   offset <= ItemPointerGetOffsetNumberNoCheck(&scan->last);
-}
-
-/*
  * Asks for cache lines, in rising order of addresses, in which memory is fastest by far. Inlined like
  * the next, as a call of a function that does nothing else is optimized away.
  */
@@ -132,39 +112,45 @@ prefetch_lines(const char *from, const char *end)
 }
 
 /*
- * Asks for the lines that columns will be taken from: of a page just added, whose tuples are those
- * from `first` on. A whole page in a row comes faster than a good part of it line by line.
+ * Asks for the lines that columns will be taken from, of a page just added. A whole page in a row comes
+ * faster than a good part of it line by line.
  */
 static pg_attribute_always_inline void
-prefetch_tuples(const BaScan *scan, const BaTuples *tuples, int first, Page page)
+prefetch_tuples(const BaScan *scan, const BaTuples *tuples, const BaPage *page)
 {
 	int lines = scan->reach / CACHE_LINE + 2; /* of a tuple, which begins anywhere in a line */
 
-	if ((tuples->n - first) * lines * CACHE_LINE >= BLCKSZ / WHOLE_PAGE_SHARE)
-		prefetch_lines(page + ((PageHeader) page)->pd_upper, page + BLCKSZ);
+	if (page->n * lines * CACHE_LINE >= BLCKSZ / WHOLE_PAGE_SHARE)
+		prefetch_lines(page->page + ((PageHeader) page->page)->pd_upper, page->page + BLCKSZ);
 	else
-		for (int i = tuples->n - 1; i >= first; i--) /* line pointers mostly go downwards */
-			prefetch_lines((const char *) tuples->headers[i],
-						   (const char *) tuples->headers[i] + scan->reach + CACHE_LINE - 1);
+		/* line pointers mostly go downwards */
+		for (int row = page->first + page->n - 1; row >= page->first; row--)
+		{
+			ItemId line = PageGetItemId(page->page, ba_page_offset(tuples, page, row));
+			const char *tuple = PageGetItem(page->page, line);
+
+			prefetch_lines(tuple, tuple + scan->reach + CACHE_LINE - 1);
+		}
 }
 
 /*
- * Asks for what will be needed after a page: its tuples, and of the next page what core looks at
- * itself, which is every tuple unless all are visible. Pages that were read into the buffer pool one
- * after the other often lie so, up or down; where the next one is elsewhere nothing but this effort is
- * lost, as fetching lines ahead never fails.
+ * Asks for what will be needed after a page: its tuples, and of the next page what is looked at first:
+ * the line pointers and, unless all tuples are visible, every tuple. Pages that were read into the buffer
+ * pool one after the other often lie so, up or down; where the next one is elsewhere nothing but this
+ * effort is lost, as fetching lines ahead never fails.
  */
 static void
-prefetch(BaScan *scan, const BaTuples *tuples, int first, Page page)
+prefetch(BaScan *scan, const BaTuples *tuples, const BaPage *added)
 {
+	Page page = added->page;
 	PageHeader header = (PageHeader) page;
 	intptr_t step = (intptr_t) page - (intptr_t) scan->last_page;
 
 	if (scan->reach > 0 && page != scan->foreseen)
-		prefetch_tuples(scan, tuples, first, page);
+		prefetch_tuples(scan, tuples, added);
 	scan->last_page = page;
 	scan->foreseen = NULL;
-	if ((step == BLCKSZ || step == -BLCKSZ) && (scan->reach == 0 || !PageIsAllVisible(page)))
+	if (step == BLCKSZ || step == -BLCKSZ)
 	{
 		Page next = (Page) ((intptr_t) page + step);
 
@@ -178,76 +164,34 @@ prefetch(BaScan *scan, const BaTuples *tuples, int first, Page page)
 }
 
 /*
- * Appends the tuples of a page that core has made ready: returns how many.
- */
-static int
-append_tuples(BaTuples *tuples, HeapScanDesc heap, Page page)
-{
-	HeapTupleHeader *headers = tuples->headers + tuples->n;
-	int n = heap->rs_ntuples;
-
-	memcpy(tuples->offsets + tuples->n, heap->rs_vistuples, sizeof(OffsetNumber) * n);
-	for (int i = 0; i < n; i++)
-		headers[i] =
-			(HeapTupleHeader) PageGetItem(page, PageGetItemId(page, heap->rs_vistuples[i]));
-	return n;
-}
-
-/*
- * The same of those that are in the range of TIDs.
- */
-static int
-append_tuples_within(BaScan *scan, BaTuples *tuples, HeapScanDesc heap, Page page)
-{
-	int n = append_tuples(tuples, heap, page);
-	HeapTupleHeader *headers = tuples->headers + tuples->n;
-	OffsetNumber *offsets = tuples->offsets + tuples->n;
-	int kept = 0;
-
-	for (int i = 0; i < n; i++)
-		if (is_within(scan, heap->rs_cblock, offsets[i]))
-		{
-			headers[kept] = headers[i];
-			offsets[kept++] = offsets[i];
-		}
-	return kept;
-}
-
-/*
- * Adds the next page that has visible tuples, pinned; sets at_end if there is none.
+ * Adds the next page, pinned, if it has visible tuples; sets at_end if there is none.
  */
 static void
 add_page(BaScan *scan, BaTuples *tuples)
 {
-	HeapScanDesc heap = (HeapScanDesc) scan->desc;
-	int first = tuples->n;
-	int n;
-	Page page;
+	BaPage *page = &tuples->pages[tuples->npages];
 
-	if (heap->rs_inited)
-		heap->rs_cindex = heap->rs_ntuples - 1;
-	if (!heap_getnextslot(scan->desc, ForwardScanDirection, scan->hop_slot))
+	page->buffer = ba_scan_next_buffer(scan);
+	if (page->buffer == InvalidBuffer)
 	{
 		scan->at_end = true;
 		return;
 	}
-
-	/* Core counted one. What tables and indexes return is counted in the same place. */
-	pgstat_count_index_tuples(scan->rel, heap->rs_ntuples - 1);
-	page = BufferGetPage(heap->rs_cbuf);
-	n = scan->limited ? append_tuples_within(scan, tuples, heap, page)
-					  : append_tuples(tuples, heap, page);
-	if (n == 0)
-		return;
-	IncrBufferRefCount(heap->rs_cbuf);
-	tuples->pages[tuples->npages] = heap->rs_cbuf;
-	memset(tuples->page_of + first, tuples->npages, n);
 	tuples->npages++;
-	tuples->n += n;
-	prefetch(scan, tuples, first, page);
-	scan->counts.rows += n;
+	page->page = BufferGetPage(page->buffer);
+	page->first = tuples->n;
+	page->n = ba_scan_find_visible(scan, page->buffer, tuples->offsets + tuples->n, &page->dense);
+	if (page->n == 0)
+	{
+		ReleaseBuffer(page->buffer);
+		tuples->npages--;
+		return;
+	}
+	tuples->n += page->n;
+	prefetch(scan, tuples, page);
+	scan->counts.rows += page->n;
 	scan->counts.pages++;
-	if (PageIsAllVisible(page))
+	if (PageIsAllVisible(page->page))
 		scan->counts.all_visible_pages++;
 }
 
@@ -273,7 +217,7 @@ static void
 release(BaTuples *tuples)
 {
 	while (tuples->npages > 0)
-		ReleaseBuffer(tuples->pages[--tuples->npages]);
+		ReleaseBuffer(tuples->pages[--tuples->npages].buffer);
 	tuples->n = 0;
 }
 
@@ -341,10 +285,10 @@ ba_scan_rescan(BaScan *scan)
 {
 	release_rows(scan);
 	release(scan->ahead);
-	ExecClearTuple(scan->hop_slot);
 	scan->rows.n = 0;
 	scan->reading = false;
 	scan->at_end = false;
+	scan->begun = false;
 	if (scan->desc != NULL)
 		table_rescan(scan->desc, NULL);
 }
@@ -358,7 +302,6 @@ ba_scan_end(BaScan *scan)
 	release_rows(scan);
 	release(scan->ahead);
 	ExecDropSingleTupleTableSlot(scan->rows.slot);
-	ExecDropSingleTupleTableSlot(scan->hop_slot);
 	if (scan->desc != NULL)
 		table_endscan(scan->desc);
 	MemoryContextDelete(scan->memory);

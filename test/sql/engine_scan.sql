@@ -124,6 +124,16 @@ DELETE FROM holes;
 SELECT compare('SELECT sum(a), count(*) FROM holes');
 VACUUM (TRUNCATE off) holes;
 SELECT compare('SELECT sum(a), count(*) FROM holes');
+-- line pointers without a tuple, or leading to another, on pages that are all-visible
+CREATE TABLE gaps (a int, t text) WITH (fillfactor = 70, autovacuum_enabled = off);
+INSERT INTO gaps SELECT i, 't' || i % 9 FROM generate_series(1, 3000) i;
+DELETE FROM gaps WHERE a % 7 = 0 AND a < 2000;
+UPDATE gaps SET t = t || 'u' WHERE a % 5 = 0 AND a < 1000;
+VACUUM gaps;
+SELECT * FROM compare_columns('gaps') WHERE (alone, all_so_far, filtered) <> ('same', 'same', 'same');
+SELECT compare('SELECT count(*) FROM gaps');
+SELECT compare('SELECT count(*), sum(a) FROM gaps WHERE ctid BETWEEN ''(1,5)'' AND ''(11,17)''');
+SELECT compare('SELECT a / 500, max(t), count(upper(t)) FROM gaps WHERE reverse(t) < ''7'' GROUP BY 1');
 INSERT INTO holes SELECT i, repeat(md5(i::text), 200) FROM generate_series(1, 300) i;
 SELECT compare('SELECT sum(a), count(pad) FROM holes');
 CREATE TABLE narrow AS SELECT FROM generate_series(1, 5000);

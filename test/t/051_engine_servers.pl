@@ -122,6 +122,34 @@ my $pages = $node->safe_psql('postgres', q{SELECT pg_relation_size('facts') / 81
 is($buffers->($engine . $serial, $whole), $buffers->($core . $serial, $whole), 'EXPLAIN (BUFFERS) counts the same blocks');
 cmp_ok($buffers->($engine . $parallel, $whole), '>=', $pages, 'those of workers, too');
 
+# How often its buffers were used is what the server decides by which pages to keep. Two tables of the
+# same size, read as often by core and by the engine, are left alike after each time.
+SKIP:
+{
+	skip 'pg_buffercache is not installed', 2
+	  unless $node->safe_psql('postgres', q{SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_buffercache'});
+	my $roomy = new_server('roomy', "autovacuum = off\nshared_buffers = 64MB\nsession_preload_libraries = 'batchagg'\n");
+	$roomy->safe_psql('postgres', 'CREATE EXTENSION pg_buffercache');
+	$roomy->safe_psql('postgres', "CREATE TABLE $_ AS SELECT i AS a FROM generate_series(1, 20000) i; VACUUM (FREEZE) $_;")
+	  for qw(used_by_core used_by_engine);
+	my @uses = map { [] } 1 .. 2;
+	for (1 .. 7)
+	{
+		for my $i (0, 1)
+		{
+			my $table = (qw(used_by_core used_by_engine))[$i];
+			$roomy->safe_psql('postgres', ($core, $engine)[$i] . "$serial SELECT sum(a), count(*) FROM $table");
+			push @{ $uses[$i] }, $roomy->safe_psql('postgres', qq{
+				SELECT string_agg(usagecount::text, ' ' ORDER BY relblocknumber) FROM pg_buffercache
+				WHERE relfilenode = pg_relation_filenode('$table') AND relforknumber = 0
+				AND reldatabase = (SELECT oid FROM pg_database WHERE datname = current_database())});
+		}
+	}
+	is_deeply($uses[1], $uses[0], 'usage counts of buffers rise as they do by core\'s scans');
+	like($uses[0][6], qr/^5( 5)*$/, '... up to the most there is');
+	$roomy->stop;
+}
+
 # ------------------------------------------------------------- EXPLAIN (ANALYZE)
 
 for my $way ([ 'serial', $serial, 0 ], [ 'parallel', $parallel, 2 ])
