@@ -29,7 +29,7 @@ ask(BaRange *range, const char *sql, const char *first, const char *last, int64 
 {
 	Oid types[3] = {range->type, range->type, INT8OID};
 	Datum values[3];
-	char nulls[3] = "   ";
+	char nulls[3] = {' ', ' ', ' '};
 	bool isnull;
 	SPIPlanPtr plan;
 
