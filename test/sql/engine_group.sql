@@ -111,7 +111,9 @@ SELECT compare('SELECT CASE WHEN n % 9 + 1 > 2 THEN (n % 9 + 1)::text ELSE tx EN
 SELECT compare('SELECT DISTINCT abs(n % 7 - 3) FROM keys GROUP BY n % 7 - 3, n % 5 - 1 ORDER BY 1');
 SELECT compare('SELECT GROUPING(n % 7), (n % 7) + 1, count(*) FROM keys GROUP BY n % 7');
 SELECT compare('SELECT (n % 10 + 1) * 2, n % 10, count(*) FROM keys GROUP BY n % 10 + 1, n % 10');
-SELECT compare('SELECT NOT n % 7 > 1, count(*) FROM keys GROUP BY n % 7 > 1');
+-- a select item that was simplified is not recognized; 18 simplifies none that refers to a key
+SELECT compare('SELECT NOT n % 7 > 1, count(*) FROM keys GROUP BY n % 7 > 1') =
+	CASE WHEN current_setting('server_version_num')::int >= 180000 THEN 'same, 2 rows' ELSE 'declined' END AS as_it_should_be;
 
 -- many keys
 SELECT compare('SELECT o, c, s, i, b, oi, count(*) FROM keys GROUP BY o, c, s, i, b, oi');
