@@ -39,7 +39,7 @@ struct BaLike
 };
 
 /* Sixteen bytes that are compared at once. */
-typedef uint8 Block __attribute__((vector_size(16)));
+typedef uint8 Bytes __attribute__((vector_size(16)));
 
 /*
  * How common a byte is in texts, paths and numbers; 0 for what is not met often.
@@ -217,28 +217,28 @@ search_bytes(const Segment *segment, const char *at, const char *end)
 		return places > 0 ? memchr(at, one_byte, places) : NULL;
 	while (i < places)
 	{
-		Block a;
-		Block b;
+		Bytes a;
+		Bytes b;
 		uint64 hits[2];
 
-		if (places - i < (int) sizeof(Block))
+		if (places - i < (int) sizeof(Bytes))
 		{
-			if (places < (int) sizeof(Block))
+			if (places < (int) sizeof(Bytes))
 				break;
 			/* the last places once more, with some before them */
-			i = places - (int) sizeof(Block);
+			i = places - (int) sizeof(Bytes);
 		}
-		memcpy(&a, one + i, sizeof(Block));
-		memcpy(&b, two + i, sizeof(Block));
-		a = (Block) ((a == (uint8) one_byte) & (b == (uint8) two_byte));
-		memcpy(hits, &a, sizeof(Block));
+		memcpy(&a, one + i, sizeof(Bytes));
+		memcpy(&b, two + i, sizeof(Bytes));
+		a = (Bytes) ((a == (uint8) one_byte) & (b == (uint8) two_byte));
+		memcpy(hits, &a, sizeof(Bytes));
 		if (unlikely(hits[0] | hits[1]))
 		{
-			for (int j = 0; j < (int) sizeof(Block); j++)
+			for (int j = 0; j < (int) sizeof(Bytes); j++)
 				if (a[j] && ba_string_equal_bytes(at + i + j, needle.bytes, needle.size))
 					return at + i + j;
 		}
-		i += sizeof(Block);
+		i += sizeof(Bytes);
 	}
 	for (; i < places; i++)
 		if (one[i] == one_byte && two[i] == two_byte &&
