@@ -26,7 +26,6 @@
 
 #include "postgres.h"
 
-#include "access/relscan.h"
 #include "executor/execdesc.h"
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
@@ -39,6 +38,7 @@
 #include "utils/tuplestore.h"
 
 #include "batchagg.h"
+#include "scan.h"
 
 /* One batch. */
 typedef struct BaBatch
@@ -95,11 +95,12 @@ typedef struct BaSource
 	int nleaves;
 	Oid *leaves;
 
-	int leaf;     /* index of the open leaf, -1 if none is */
-	Relation rel; /* the open leaf */
-	TableScanDesc scan;
-	TupleTableSlot *slot;
-	BlockNumber pages_per_batch;
+	int leaf;                    /* index of the open leaf, -1 if none is */
+	Relation rel;                /* the open leaf */
+	BaScan *scan;                /* by rows */
+	int page_rows;               /* visible tuples of the page it stands on, */
+	int row;                     /* and the first of them that is not in a batch */
+	BlockNumber pages_per_batch; /* by pages */
 } BaSource;
 
 /* What may be known of a relation before it is read, from its size and pg_class alone. */

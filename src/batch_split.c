@@ -11,11 +11,8 @@
  *		by pages	a fixed number of pages; for tables under row security, where
  *					a count would tell of rows that the caller may not see
  *
- * Counting goes page by page: core reads, prunes and checks a whole page at a
- * time and leaves the offsets of its visible tuples in the scan descriptor.
- * Moving core's place to the page's last tuple and asking for the next makes it
- * take the next page, so a page costs one call and the offsets are only looked
- * at in the page where a batch ends.
+ * Counting goes page by page, by the engine's scan (scan.h): TIDs are only asked
+ * for in the page where a batch begins or ends.
  *
  * All that goes from one batch to the next is a BaPosition. Any process that
  * holds it can cut the next batch; the scan is moved to it where it stands
@@ -38,7 +35,6 @@
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
-#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -184,106 +180,89 @@ ba_split_estimate(List *leaves, int64 batch_size, BaEstimate *estimate)
 }
 
 /*
- * Moves the scan to the next page that has visible tuples; false at the end.
+ * Moves the scan to the first visible tuple behind *position; false if there is none.
  */
 static bool
-next_page(BaSource *source)
+seek_position(BaSource *source, const BaPosition *position)
 {
-	HeapScanDesc scan = (HeapScanDesc) source->scan;
+	BaScan *scan = source->scan;
+	ItemPointerData tid;
 
-	if (scan->rs_inited)
-		scan->rs_cindex = scan->rs_ntuples - 1;
-	return heap_getnextslot(source->scan, ForwardScanDirection, source->slot);
-}
-
-/*
- * Moves the scan to the page of the first visible tuple behind *position, and sets *index to its
- * place among the visible tuples of that page; false if there is none.
- */
-static bool
-seek_position(BaSource *source, const BaPosition *position, int *index)
-{
-	HeapScanDesc scan = (HeapScanDesc) source->scan;
-
-	*index = 0;
-	if (!scan->rs_inited || scan->rs_cblock != position->block)
+	for (source->row = 0; source->row < source->page_rows; source->row++)
 	{
-		ExecClearTuple(source->slot);
-		table_rescan_set_params(source->scan, NULL, !source->read_again, false, true);
-		heap_setscanlimits(source->scan, position->block, position->nblocks - position->block);
-		if (!next_page(source))
-			return false;
-		if (scan->rs_cblock != position->block)
+		ba_scan_get_tid(scan, source->row, &tid);
+		if (ItemPointerGetBlockNumber(&tid) != position->block)
+			break;
+		if (ItemPointerGetOffsetNumber(&tid) > position->offset)
 			return true;
 	}
-	while (*index < scan->rs_ntuples && scan->rs_vistuples[*index] <= position->offset)
-		(*index)++;
-	if (*index < scan->rs_ntuples)
-		return true;
-	*index = 0;
-	return next_page(source);
+	if (source->row < source->page_rows || source->page_rows == 0)
+	{
+		ItemPointerData last;
+
+		/* The scan stands elsewhere. */
+		ba_scan_rescan(scan);
+		ItemPointerSet(&tid, position->block, position->offset + 1);
+		ItemPointerSet(&last, position->nblocks - 1, MaxOffsetNumber);
+		ba_scan_limit(scan, &tid, &last);
+	}
+	source->row = 0;
+	source->page_rows = ba_scan_next_page(scan);
+	return source->page_rows > 0;
 }
 
 static void
 begin_rows(BaSource *source)
 {
-	/*
-	 * Of a table that is large for the buffer pool a scan keeps few pages there. Not so where the
-	 * batches are read next: they should find the pages of this scan.
-	 */
-	source->scan =
-		table_beginscan_strat(source->rel, source->snapshot, 0, NULL, !source->read_again, false);
-	source->slot = table_slot_create(source->rel, NULL);
+	source->scan = ba_scan_begin(source->rel, source->snapshot, NULL);
+	if (source->read_again)
+		ba_scan_keep_pages(source->scan);
+	source->page_rows = 0;
 }
 
 static bool
 next_rows(BaSource *source, BaPosition *position, BaBatch *batch)
 {
-	HeapScanDesc scan = (HeapScanDesc) source->scan;
-	int index;
-
 	if (position->block >= position->nblocks)
 		return false;
-	if (!seek_position(source, position, &index))
+	if (!seek_position(source, position))
 	{
 		position->block = position->nblocks;
 		return false;
 	}
 
 	batch->rows = 0;
-	ItemPointerSet(&batch->first, scan->rs_cblock, scan->rs_vistuples[index]);
-	for (;;)
+	ba_scan_get_tid(source->scan, source->row, &batch->first);
+	while (batch->rows + source->page_rows - source->row < source->batch_size)
 	{
-		int taken = (int) Min(scan->rs_ntuples - index, source->batch_size - batch->rows);
-
-		batch->rows += taken;
-		position->block = scan->rs_cblock;
-		position->offset = scan->rs_vistuples[index + taken - 1];
-		ItemPointerSet(&batch->last, position->block, position->offset);
-		if (batch->rows == source->batch_size)
-			break;
-		if (!next_page(source))
+		batch->rows += source->page_rows - source->row;
+		ba_scan_get_tid(source->scan, source->page_rows - 1, &batch->last);
+		source->row = 0;
+		source->page_rows = ba_scan_next_page(source->scan);
+		if (source->page_rows == 0)
 		{
 			position->block = position->nblocks;
-			break;
+			return true;
 		}
-		index = 0;
 	}
+	ba_scan_get_tid(source->scan, source->row + source->batch_size - batch->rows - 1, &batch->last);
+	batch->rows = source->batch_size;
+	position->block = ItemPointerGetBlockNumber(&batch->last);
+	position->offset = ItemPointerGetOffsetNumber(&batch->last);
 	return true;
 }
 
 static void
 pause_rows(BaSource *source)
 {
-	ExecClearTuple(source->slot);
-	table_rescan_set_params(source->scan, NULL, !source->read_again, false, true);
+	ba_scan_rescan(source->scan);
+	source->page_rows = 0;
 }
 
 static void
 end_rows(BaSource *source)
 {
-	ExecDropSingleTupleTableSlot(source->slot);
-	table_endscan(source->scan);
+	ba_scan_end(source->scan);
 }
 
 static const BaSourceKind by_rows = {begin_rows, next_rows, pause_rows, end_rows};

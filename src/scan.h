@@ -10,8 +10,11 @@
  * first asks for them (scan_column.c). A filter drops rows in between, so that
  * later columns are fetched for surviving rows only.
  *
+ * Who only wants to know where tuples are goes from page to page by
+ * ba_scan_next_page instead.
+ *
  * Invariants: the pages of the current rows stay pinned until the next call of
- * ba_scan_next, ba_scan_rescan or ba_scan_end, so pointers into them stay good;
+ * ba_scan_next, ba_scan_next_page, ba_scan_rescan or ba_scan_end, so pointers into them stay good;
  * tuples whose visibility was decided do not move while their page is pinned.
  */
 #ifndef SCAN_H
@@ -34,8 +37,11 @@ typedef struct BaScanCounts
 
 /* in scan_page.c */
 extern BaScan *ba_scan_begin(Relation rel, Snapshot snapshot, ParallelTableScanDesc parallel);
+extern void ba_scan_keep_pages(BaScan *scan);
 extern void ba_scan_limit(BaScan *scan, ItemPointer first, ItemPointer last);
 extern bool ba_scan_next(BaScan *scan);
+extern int ba_scan_next_page(BaScan *scan);
+extern void ba_scan_get_tid(const BaScan *scan, int row, ItemPointer tid);
 extern void ba_scan_select(BaScan *scan, const bool *keep);
 extern void ba_scan_rescan(BaScan *scan);
 extern void ba_scan_end(BaScan *scan);

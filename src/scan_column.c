@@ -566,21 +566,15 @@ void
 ba_scan_store_row(BaRows *rows, int row)
 {
 	BaScan *scan = (BaScan *) rows;
-	BaTuples *tuples = scan->tuples;
 	int place = rows->stamp == scan->found_stamp ? row : scan->origin[row];
-	BaPage *page = &tuples->pages[tuples->npages - 1];
+	const BaPage *page = ba_tuples_find_page(scan->tuples, place);
+	ItemId line = PageGetItemId(page->page, ba_page_offset(scan->tuples, page, place));
 	HeapTupleData *tuple = &scan->stored;
-	OffsetNumber offset;
-	ItemId line;
 
-	while (page->first > place)
-		page--;
-	offset = ba_page_offset(tuples, page, place);
-	line = PageGetItemId(page->page, offset);
 	tuple->t_data = (HeapTupleHeader) PageGetItem(page->page, line);
 	tuple->t_len = ItemIdGetLength(line);
 	tuple->t_tableOid = RelationGetRelid(scan->rel);
-	ItemPointerSet(&tuple->t_self, BufferGetBlockNumber(page->buffer), offset);
+	ba_scan_get_tid(scan, place, &tuple->t_self);
 	ExecStoreBufferHeapTuple(tuple, rows->slot, page->buffer);
 }
 

@@ -70,6 +70,7 @@ struct BaScan
 	int max_pages;      /* of a vector */
 	bool reading;       /* `ahead` was filled */
 	bool at_end;        /* there are no more pages */
+	bool keep_pages;    /* in the buffer pool */
 	bool limited;       /* to the TIDs from first to last */
 	ItemPointerData first;
 	ItemPointerData last;
@@ -99,6 +100,19 @@ struct BaScan
 	int *wanted;          /* attributes that were asked for, in the order they were */
 	HeapTupleData stored; /* in rows.slot */
 };
+
+/*
+ * Returns the page that a row is on.
+ */
+static inline const BaPage *
+ba_tuples_find_page(const BaTuples *tuples, int row)
+{
+	const BaPage *page = &tuples->pages[tuples->npages - 1];
+
+	while (page->first > row)
+		page--;
+	return page;
+}
 
 /*
  * Returns the line pointer of a row of a page.

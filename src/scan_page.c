@@ -65,6 +65,17 @@ ba_scan_begin(Relation rel, Snapshot snapshot, ParallelTableScanDesc parallel)
 }
 
 /*
+ * Lets a limited scan of a table that is large for the buffer pool leave its pages there all the same,
+ * as they will be read again soon. To be called before ba_scan_limit.
+ */
+void
+ba_scan_keep_pages(BaScan *scan)
+{
+	Assert(scan->desc == NULL);
+	scan->keep_pages = true;
+}
+
+/*
  * Starts core's scan.
  */
 static void
@@ -76,7 +87,8 @@ start(BaScan *scan)
 		scan->desc = table_beginscan_parallel(scan->rel, scan->parallel);
 	else if (scan->limited)
 		/* not in step with other scans, which would begin anywhere */
-		scan->desc = table_beginscan_strat(scan->rel, scan->snapshot, 0, NULL, true, false);
+		scan->desc =
+			table_beginscan_strat(scan->rel, scan->snapshot, 0, NULL, !scan->keep_pages, false);
 	else
 		scan->desc = table_beginscan(scan->rel, scan->snapshot, 0, NULL);
 	if (scan->snapshot->snapshot_type != SNAPSHOT_MVCC)
@@ -247,6 +259,21 @@ ba_scan_limit(BaScan *scan, ItemPointer first, ItemPointer last)
 }
 
 /*
+ * Starts core's scan at its first page, unless that was done.
+ */
+static void
+begin_reading(BaScan *scan)
+{
+	if (scan->reading)
+		return;
+	if (scan->desc == NULL)
+		start(scan);
+	if (scan->limited)
+		limit_pages(scan);
+	scan->reading = true;
+}
+
+/*
  * Sets ba_scan_rows() to the next rows; false if there are none.
  */
 bool
@@ -256,11 +283,7 @@ ba_scan_next(BaScan *scan)
 
 	if (!scan->reading)
 	{
-		if (scan->desc == NULL)
-			start(scan);
-		if (scan->limited)
-			limit_pages(scan);
-		scan->reading = true;
+		begin_reading(scan);
 		read_ahead(scan);
 	}
 
@@ -275,6 +298,32 @@ ba_scan_next(BaScan *scan)
 	read_ahead(scan);
 	scan->counts.vectors++;
 	return true;
+}
+
+/*
+ * Moves to the next page that has visible tuples and returns their number, 0 at the end. Not to be mixed
+ * with ba_scan_next.
+ */
+int
+ba_scan_next_page(BaScan *scan)
+{
+	begin_reading(scan);
+	release(scan->tuples);
+	while (!scan->at_end && scan->tuples->n == 0)
+		add_page(scan, scan->tuples);
+	return scan->tuples->n;
+}
+
+/*
+ * Sets *tid to where the tuple of a row is that was found, counted before any selection.
+ */
+void
+ba_scan_get_tid(const BaScan *scan, int row, ItemPointer tid)
+{
+	const BaPage *page = ba_tuples_find_page(scan->tuples, row);
+
+	ItemPointerSet(tid, BufferGetBlockNumber(page->buffer),
+				   ba_page_offset(scan->tuples, page, row));
 }
 
 /*
