@@ -185,19 +185,32 @@ prepare(BaScan *scan)
 {
 	BaCursor *cursor = scan->cursor;
 	BaTuples *tuples = scan->tuples;
+	const BaTuples *ahead = scan->ahead;
+	int shares = Max(1, ahead->npages); /* of the rows, over which a page ahead is asked for */
+	int row = 0;
+	BaPrefetch prefetch;
 	int infomask = 0;
 	int natts = scan->natts;
 
 	Assert(scan->rows.stamp == scan->found_stamp);
 	for (int i = 0; i < tuples->npages; i++)
 		find_headers(tuples, &tuples->pages[i], cursor->headers + tuples->pages[i].first);
-	for (int i = 0; i < tuples->n; i++)
+	for (int share = 0; share < shares; share++)
 	{
-		HeapTupleHeader header = cursor->headers[i];
+		int end = tuples->n * (share + 1) / shares;
 
-		cursor->data[i] = (char *) header + header->t_hoff;
-		infomask |= header->t_infomask;
-		natts = Min(natts, HeapTupleHeaderGetNatts(header));
+		prefetch.left = 0;
+		if (share < ahead->npages)
+			ba_prefetch_tuples(&prefetch, &ahead->pages[share], end - row);
+		for (; row < end; row++)
+		{
+			HeapTupleHeader header = cursor->headers[row];
+
+			ba_prefetch_step(&prefetch);
+			cursor->data[row] = (char *) header + header->t_hoff;
+			infomask |= header->t_infomask;
+			natts = Min(natts, HeapTupleHeaderGetNatts(header));
+		}
 	}
 	cursor->incomplete = (infomask & HEAP_HASNULL) != 0 || natts < scan->natts;
 	cursor->prefix = scan->nfixed;

@@ -25,9 +25,10 @@ typedef struct BaPage
 {
 	Buffer buffer;
 	Page page;
-	int first;  /* row */
-	int n;      /* rows */
-	bool dense; /* the tuples of line pointers 1 to n; else of those listed */
+	int first;     /* row */
+	int n;         /* rows */
+	bool dense;    /* the tuples of line pointers 1 to n; else of those listed */
+	bool prefetch; /* its tuples have not been looked at, and most of their lines will be */
 } BaPage;
 
 /* The visible tuples of some pinned pages. */
@@ -76,8 +77,7 @@ struct BaScan
 	ItemPointerData last;
 	BaTuples *tuples; /* that the rows at hand came from */
 	BaTuples *ahead;  /* that the next rows will come from */
-	Page last_page;   /* added last, */
-	Page foreseen;    /* and one whose lines were asked for in case it comes next */
+	Page last_page;   /* added last */
 	int reach;        /* bytes at the head of a tuple that columns were taken from */
 
 	/* scan_buffer.c */
@@ -123,11 +123,52 @@ ba_page_offset(const BaTuples *tuples, const BaPage *page, int row)
 	return page->dense ? FirstOffsetNumber + row - page->first : tuples->offsets[row];
 }
 
+#define BA_CACHE_LINE 64
+
+/* Memory to ask for, in steps of equal size; scan_prefetch.c tells why. */
+typedef struct BaPrefetch
+{
+	const char *next;
+	int stride; /* bytes of a step, */
+	int lines;  /* that begin in this many cache lines */
+	int left;   /* steps */
+} BaPrefetch;
+
+/* in scan_prefetch.c */
+extern void ba_prefetch_start(BaPrefetch *prefetch, const char *from, const char *end, int steps);
+extern void ba_prefetch_tuples(BaPrefetch *prefetch, const BaPage *page, int steps);
+extern bool ba_prefetch_decide(const BaScan *scan, const BaTuples *tuples, const BaPage *page);
+
+/*
+ * Asks for the cache lines of one step. Inlined like the next, as a call of a function that does nothing
+ * else is optimized away.
+ */
+static pg_attribute_always_inline void
+ba_prefetch_step(BaPrefetch *prefetch)
+{
+	if (prefetch->left <= 0)
+		return;
+	prefetch->left--;
+	for (int i = 0; i < prefetch->lines; i++)
+		__builtin_prefetch(prefetch->next + i * BA_CACHE_LINE, 0, 2);
+	prefetch->next += prefetch->stride;
+}
+
+/*
+ * Asks for cache lines at once.
+ */
+static pg_attribute_always_inline void
+ba_prefetch_lines(const char *from, const char *end)
+{
+	for (const char *line = from; line < end; line += BA_CACHE_LINE)
+		__builtin_prefetch(line);
+}
+
 /* in scan_buffer.c */
 extern Buffer ba_scan_next_buffer(BaScan *scan);
 
 /* in scan_visible.c */
-extern int ba_scan_find_visible(BaScan *scan, Buffer buffer, OffsetNumber *offsets, bool *dense);
+extern void ba_scan_find_visible(BaScan *scan, BaPage *page, OffsetNumber *offsets, Page next);
 
 /* in scan_column.c */
 extern void ba_scan_init_columns(BaScan *scan);

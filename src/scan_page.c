@@ -7,8 +7,8 @@
  * buffers as in core's sequential scan, whose descriptor stands behind all this.
  *
  * The tuples of the next rows are found before the rows at hand are given to
- * the caller, and the cache lines that columns will be taken from are fetched
- * meanwhile. So the pages of two vectors are pinned.
+ * the caller, so that the cache lines that columns will be taken from come meanwhile
+ * (scan_prefetch.c). So the pages of two vectors are pinned.
  *
  * Memory: all in a context below the one that ba_scan_begin was called in.
  */
@@ -23,11 +23,6 @@
 
 #include "compat.h"
 #include "scan_internal.h"
-
-#define CACHE_LINE 64
-
-/* A page is fetched whole where this part of its lines is wanted: one of so many. */
-#define WHOLE_PAGE_SHARE 4
 
 static const BaRowsOps rows_ops = {ba_scan_load_column, ba_scan_store_row};
 
@@ -113,66 +108,16 @@ limit_pages(BaScan *scan)
 }
 
 /*
- * Asks for cache lines, in rising order of addresses, in which memory is fastest by far. Inlined like
- * the next, as a call of a function that does nothing else is optimized away.
+ * Returns the page that probably comes after this one, NULL if nothing speaks for any: pages that were
+ * read into the buffer pool one after the other often lie so, up or down.
  */
-static pg_attribute_always_inline void
-prefetch_lines(const char *from, const char *end)
+static Page
+expect_page(BaScan *scan, Page page)
 {
-	for (const char *line = from; line < end; line += CACHE_LINE)
-		__builtin_prefetch(line);
-}
-
-/*
- * Asks for the lines that columns will be taken from, of a page just added. A whole page in a row comes
- * faster than a good part of it line by line.
- */
-static pg_attribute_always_inline void
-prefetch_tuples(const BaScan *scan, const BaTuples *tuples, const BaPage *page)
-{
-	int lines = scan->reach / CACHE_LINE + 2; /* of a tuple, which begins anywhere in a line */
-
-	if (page->n * lines * CACHE_LINE >= BLCKSZ / WHOLE_PAGE_SHARE)
-		prefetch_lines(page->page + ((PageHeader) page->page)->pd_upper, page->page + BLCKSZ);
-	else
-		/* line pointers mostly go downwards */
-		for (int row = page->first + page->n - 1; row >= page->first; row--)
-		{
-			ItemId line = PageGetItemId(page->page, ba_page_offset(tuples, page, row));
-			const char *tuple = PageGetItem(page->page, line);
-
-			prefetch_lines(tuple, tuple + scan->reach + CACHE_LINE - 1);
-		}
-}
-
-/*
- * Asks for what will be needed after a page: its tuples, and of the next page what is looked at first:
- * the line pointers and, unless all tuples are visible, every tuple. Pages that were read into the buffer
- * pool one after the other often lie so, up or down; where the next one is elsewhere nothing but this
- * effort is lost, as fetching lines ahead never fails.
- */
-static void
-prefetch(BaScan *scan, const BaTuples *tuples, const BaPage *added)
-{
-	Page page = added->page;
-	PageHeader header = (PageHeader) page;
 	intptr_t step = (intptr_t) page - (intptr_t) scan->last_page;
 
-	if (scan->reach > 0 && page != scan->foreseen)
-		prefetch_tuples(scan, tuples, added);
 	scan->last_page = page;
-	scan->foreseen = NULL;
-	if (step == BLCKSZ || step == -BLCKSZ)
-	{
-		Page next = (Page) ((intptr_t) page + step);
-
-		prefetch_lines(next, next + header->pd_lower);
-		if (!PageIsAllVisible(page))
-		{
-			prefetch_lines(next + header->pd_upper, next + BLCKSZ);
-			scan->foreseen = next;
-		}
-	}
+	return step == BLCKSZ || step == -BLCKSZ ? page + step : NULL;
 }
 
 /*
@@ -182,6 +127,7 @@ static void
 add_page(BaScan *scan, BaTuples *tuples)
 {
 	BaPage *page = &tuples->pages[tuples->npages];
+	Page next;
 
 	page->buffer = ba_scan_next_buffer(scan);
 	if (page->buffer == InvalidBuffer)
@@ -189,22 +135,27 @@ add_page(BaScan *scan, BaTuples *tuples)
 		scan->at_end = true;
 		return;
 	}
-	tuples->npages++;
 	page->page = BufferGetPage(page->buffer);
 	page->first = tuples->n;
-	page->n = ba_scan_find_visible(scan, page->buffer, tuples->offsets + tuples->n, &page->dense);
+	next = expect_page(scan, page->page);
+	ba_scan_find_visible(scan, page, tuples->offsets + tuples->n, next);
 	if (page->n == 0)
 	{
 		ReleaseBuffer(page->buffer);
-		tuples->npages--;
 		return;
 	}
+	tuples->npages++;
 	tuples->n += page->n;
-	prefetch(scan, tuples, page);
 	scan->counts.rows += page->n;
 	scan->counts.pages++;
+	page->prefetch = false;
 	if (PageIsAllVisible(page->page))
+	{
 		scan->counts.all_visible_pages++;
+		page->prefetch = ba_prefetch_decide(scan, tuples, page);
+		if (next != NULL)
+			ba_prefetch_lines(next, next + ((PageHeader) page->page)->pd_lower);
+	}
 }
 
 StaticAssertDecl(BA_VECTOR_ENOUGH + MaxHeapTuplesPerPage <= BA_VECTOR_ROWS,

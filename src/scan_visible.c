@@ -85,12 +85,19 @@ is_surely_visible(BaScan *scan, HeapTupleHeader header)
  * Lists the visible tuples of a page by their offsets: returns how many. The page is locked.
  */
 static int
-list_visible(BaScan *scan, Buffer buffer, Page page, bool all_visible, bool serializable,
-			 OffsetNumber *offsets)
+list_visible(BaScan *scan, Buffer buffer, bool all_visible, bool serializable,
+			 OffsetNumber *offsets, Page next)
 {
+	Page page = BufferGetPage(buffer);
 	BlockNumber block = BufferGetBlockNumber(buffer);
 	OffsetNumber last = PageGetMaxOffsetNumber(page);
+	BaPrefetch prefetch;
 	int n = 0;
+
+	/* Half of the tuples suffice: that page is the next to be looked at. */
+	prefetch.left = 0;
+	if (!all_visible && next != NULL)
+		ba_prefetch_start(&prefetch, next, next + BLCKSZ, (last + 1) / 2);
 
 	for (OffsetNumber offset = FirstOffsetNumber; offset <= last; offset++)
 	{
@@ -98,6 +105,7 @@ list_visible(BaScan *scan, Buffer buffer, Page page, bool all_visible, bool seri
 		HeapTupleData tuple;
 		bool visible;
 
+		ba_prefetch_step(&prefetch);
 		if (!ItemIdIsNormal(line))
 			continue;
 		tuple.t_data = (HeapTupleHeader) PageGetItem(page, line);
@@ -145,34 +153,33 @@ is_at_limit(const BaScan *scan, BlockNumber block)
 }
 
 /*
- * Finds the visible tuples of a pinned page. Returns how many; sets *dense if they are those of line
- * pointers 1 to that, and otherwise lists their line pointers in offsets, which has room for
- * MaxHeapTuplesPerPage.
+ * Finds the visible tuples of a pinned page: sets page->n and page->dense, and unless dense lists their line
+ * pointers in offsets, which has room for MaxHeapTuplesPerPage. `next` is the page that probably comes
+ * after it, or NULL.
  */
-int
-ba_scan_find_visible(BaScan *scan, Buffer buffer, OffsetNumber *offsets, bool *dense)
+void
+ba_scan_find_visible(BaScan *scan, BaPage *page, OffsetNumber *offsets, Page next)
 {
-	Page page = BufferGetPage(buffer);
+	Buffer buffer = page->buffer;
 	BlockNumber block = BufferGetBlockNumber(buffer);
 	bool all_visible;
 	bool serializable;
-	int n;
 
 	heap_page_prune_opt(scan->rel, buffer);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	ba_test_for_old_snapshot(scan->snapshot, scan->rel, page);
+	ba_test_for_old_snapshot(scan->snapshot, scan->rel, page->page);
 
-	n = PageGetMaxOffsetNumber(page);
-	all_visible = PageIsAllVisible(page) && !scan->snapshot->takenDuringRecovery;
+	page->n = PageGetMaxOffsetNumber(page->page);
+	all_visible = PageIsAllVisible(page->page) && !scan->snapshot->takenDuringRecovery;
 	serializable = CheckForSerializableConflictOutNeeded(scan->rel, scan->snapshot);
-	*dense = all_visible && !serializable && !is_at_limit(scan, block) &&
-			 all_lines_normal((const uint32 *) PageGetItemId(page, FirstOffsetNumber), n);
-	if (!*dense)
-		n = list_visible(scan, buffer, page, all_visible, serializable, offsets);
+	page->dense =
+		all_visible && !serializable && !is_at_limit(scan, block) &&
+		all_lines_normal((const uint32 *) PageGetItemId(page->page, FirstOffsetNumber), page->n);
+	if (!page->dense)
+		page->n = list_visible(scan, buffer, all_visible, serializable, offsets, next);
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 
-	pgstat_count_index_tuples(scan->rel, n); /* what tables return is counted there, too */
+	pgstat_count_index_tuples(scan->rel, page->n); /* what tables return is counted there, too */
 	if (is_at_limit(scan, block))
-		n = drop_outside(scan, block, offsets, n);
-	return n;
+		page->n = drop_outside(scan, block, offsets, page->n);
 }
