@@ -19,11 +19,12 @@ CREATE FUNCTION create_job(
 	max_attempts int DEFAULT 5,
 	retry_delay interval DEFAULT '1 second',
 	max_skipped bigint DEFAULT 0,
+	schedule text DEFAULT NULL,
 	dry_run boolean DEFAULT false)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'batchagg_create_job'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
-COMMENT ON FUNCTION create_job(text, regclass, text, name, bigint, text, int, interval, bigint, bigint, text, text, text, interval, interval, int, interval, bigint, boolean) IS
+COMMENT ON FUNCTION create_job(text, regclass, text, name, bigint, text, int, interval, bigint, bigint, text, text, text, interval, interval, int, interval, bigint, text, boolean) IS
 'defines a job: a command that is run once for each batch of a relation; returns its number, or NULL after a dry run';
 
 CREATE FUNCTION alter_job(

@@ -8,6 +8,7 @@
  *		job_define.c	create_job, alter_job, drop_job
  *		job_summary*.c	create_summary: a job that keeps a query's answer
  *		job_control.c	start_job, run_job and the functions that steer runs
+ *		job_schedule.c	schedule_job: pg_cron starts the runs
  *		job_starter.c	runs go on after a restart of the server
  *		job_worker.c	the processes of a run: runner and workers
  *		job_plan.c		what the runner waits for before it plans
@@ -283,6 +284,12 @@ extern void ba_job_run_try_finish(const BaJob *job, int64 run_id);
 extern bool ba_summary_has_job(int64 job_id);
 extern void ba_summary_drop(int64 job_id);
 
+/* ---- job_schedule.c: pg_cron ---- */
+
+extern int64 ba_schedule_set(const BaJob *job, const char *schedule);
+extern void ba_schedule_rehearse(const BaJob *job, const char *schedule);
+extern void ba_schedule_drop(const BaJob *job);
+
 /* ---- job_worker.c: the processes ---- */
 
 extern void ba_job_worker_launch_runner(const BaJob *job, int64 run_id);
@@ -290,6 +297,7 @@ extern void ba_job_worker_check_login(Oid role);
 
 /* ---- job_define.c, job_control.c: for each other and for functions built on jobs ---- */
 
+extern void ba_job_rehearse(void (*work)(void *), void *arg);
 extern BaJob *ba_job_get_own(const char *name);
 extern BaJob *ba_job_get_own_by_run(int64 run_id);
 extern void ba_job_check_owner(const BaJob *job);

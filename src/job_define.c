@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -17,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -119,6 +121,37 @@ check_job(const BaJob *job)
 }
 
 /*
+ * Does work, for its errors and notices, and undoes it. An error is thrown on after that, so that
+ * none leaves a transaction block that the caller did not open.
+ */
+void
+ba_job_rehearse(void (*work)(void *), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		work(arg);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL)
+		ReThrowError(error);
+}
+
+/*
  * Shows what a run would do first.
  */
 static void
@@ -185,18 +218,19 @@ insert_job(const BaJob *job)
 /*
  * create_job(name, relation, command, key, batch_size, mode, workers, target_time, min_batch_size,
  *			  max_batch_size, null_command, before_command, after_command, statement_timeout, lock_timeout,
- *			  max_attempts, retry_delay, max_skipped, dry_run)
+ *			  max_attempts, retry_delay, max_skipped, schedule, dry_run)
  */
 Datum
 batchagg_create_job(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {
-		"name", "relation",       "command",        NULL,          NULL,     "mode", "workers",
-		NULL,   "min_batch_size", "max_batch_size", NULL,          NULL,     NULL,   NULL,
-		NULL,   "max_attempts",   "retry_delay",    "max_skipped", "dry_run"};
+		"name", "relation",       "command",        NULL,          NULL, "mode",   "workers",
+		NULL,   "min_batch_size", "max_batch_size", NULL,          NULL, NULL,     NULL,
+		NULL,   "max_attempts",   "retry_delay",    "max_skipped", NULL, "dry_run"};
 	BaJob job = {0};
 	BaRange *range;
 	char *mode;
+	char *schedule;
 
 	for (int i = 0; i < lengthof(names); i++)
 	{
@@ -235,18 +269,24 @@ batchagg_create_job(PG_FUNCTION_ARGS)
 	job.max_attempts = PG_GETARG_INT32(15);
 	job.retry_delay = get_ms(fcinfo, 16);
 	job.max_skipped = PG_GETARG_INT64(17);
+	schedule = get_text(fcinfo, 18);
 	job.search_path = namespace_search_path;
 
 	ba_job_worker_check_login(job.owner);
 	range = check_job(&job);
 	ba_job_run_check_null_keys(&job, range);
-	if (PG_GETARG_BOOL(18))
+	if (PG_GETARG_BOOL(19))
 	{
 		show_dry_run(&job, range);
+		if (schedule != NULL)
+			ba_schedule_rehearse(&job, schedule);
 		PG_RETURN_NULL();
 	}
 	(void) ba_command_explain(job.command, range, NULL, NULL); /* for privileges */
-	PG_RETURN_INT64(insert_job(&job));
+	job.id = insert_job(&job);
+	if (schedule != NULL)
+		(void) ba_schedule_set(&job, schedule);
+	PG_RETURN_INT64(job.id);
 }
 
 /*
@@ -393,5 +433,6 @@ batchagg_drop_job(PG_FUNCTION_ARGS)
 	ba_catalog_execute("DELETE FROM batchagg.job WHERE id = $1", "l", job->id);
 	ba_catalog_end(&catalog);
 	ba_summary_drop(job->id);
+	ba_schedule_drop(job);
 	PG_RETURN_VOID();
 }

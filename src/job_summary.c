@@ -11,11 +11,10 @@
  * created later. Functions that look names up themselves have to bring a search_path of their own,
  * as they have to for an index or a materialized view.
  *
- * A dry run does it all in a subtransaction and rolls that back.
+ * A dry run does it all and undoes it.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -28,7 +27,6 @@
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 
 #include "job.h"
 #include "job_summary.h"
@@ -40,8 +38,8 @@ PG_FUNCTION_INFO_V1(batchagg_create_summary);
 #define ARGUMENT_QUERY 1
 #define ARGUMENT_KEY 2
 #define ARGUMENT_WORKERS 5
-#define ARGUMENT_DRY_RUN 14
-#define ARGUMENT_COUNT 15
+#define ARGUMENT_DRY_RUN 15
+#define ARGUMENT_COUNT 16
 
 /*
  * Fixes the settings that change how names and constants are deparsed, until the caller ends the
@@ -176,12 +174,11 @@ create_job(FunctionCallInfo fcinfo, const BaSummary *summary, const char *key, c
 		"SELECT batchagg.create_job(name => $1, key => $3, batch_size => $4, mode => $5, "
 		"workers => $6, target_time => $7, min_batch_size => $8, max_batch_size => $9, "
 		"statement_timeout => $10, lock_timeout => $11, max_attempts => $12, retry_delay => $13, "
-		"max_skipped => $14, dry_run => $15, relation => $16, command => $2, null_command => $17, "
-		"before_command => $18, after_command => $19)";
-	Oid types[] = {TEXTOID,     TEXTOID,     NAMEOID,     INT8OID, TEXTOID,
-				   INT4OID,     INTERVALOID, INT8OID,     INT8OID, INTERVALOID,
-				   INTERVALOID, INT4OID,     INTERVALOID, INT8OID, BOOLOID,
-				   REGCLASSOID, TEXTOID,     TEXTOID,     TEXTOID};
+		"max_skipped => $14, schedule => $15, dry_run => $16, relation => $17, command => $2, "
+		"null_command => $18, before_command => $19, after_command => $20)";
+	Oid types[] = {TEXTOID, TEXTOID, NAMEOID,     INT8OID,     TEXTOID, INT4OID,     INTERVALOID,
+				   INT8OID, INT8OID, INTERVALOID, INTERVALOID, INT4OID, INTERVALOID, INT8OID,
+				   TEXTOID, BOOLOID, REGCLASSOID, TEXTOID,     TEXTOID, TEXTOID};
 	Datum values[lengthof(types)];
 	char nulls[lengthof(types)];
 	NameData key_name;
@@ -210,12 +207,22 @@ create_job(FunctionCallInfo fcinfo, const BaSummary *summary, const char *key, c
 	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, isnull);
 }
 
-/*
- * Does all of create_summary. Returns the job's number, NULL for a dry run.
- */
-static Datum
-create_summary(FunctionCallInfo fcinfo, bool *isnull)
+/* A call of create_summary, and what it returns: the job's number, NULL for a dry run. */
+typedef struct SummaryCall
 {
+	FunctionCallInfo fcinfo;
+	Datum job;
+	bool isnull;
+} SummaryCall;
+
+/*
+ * Does all of create_summary.
+ */
+static void
+create_summary(void *arg)
+{
+	SummaryCall *call = arg;
+	FunctionCallInfo fcinfo = call->fcinfo;
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_NAME));
 	BaSummary *summary = ba_summary_read(text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_QUERY)));
 	Oid schema = choose_names(summary, name);
@@ -223,22 +230,20 @@ create_summary(FunctionCallInfo fcinfo, bool *isnull)
 	char *key = PG_ARGISNULL(ARGUMENT_KEY) ? ba_range_choose_key(summary->relid)
 										   : NameStr(*PG_GETARG_NAME(ARGUMENT_KEY));
 	BaRange *range = ba_range_open(summary->relid, key);
-	Datum job;
 
 	SPI_connect();
 	create_relations(summary, schema,
 					 PG_ARGISNULL(ARGUMENT_WORKERS) ? 1 : PG_GETARG_INT32(ARGUMENT_WORKERS));
-	job = create_job(fcinfo, summary, key, range, isnull);
-	if (!*isnull)
+	call->job = create_job(fcinfo, summary, key, range, &call->isnull);
+	if (!call->isnull)
 		ba_catalog_execute_alone(
 			"INSERT INTO batchagg.summary (job_id, view, state, pass, query) "
 			"VALUES ($1, $2, $3, $4, $5)",
-			"looot", DatumGetInt64(job), get_relname_relid(summary->view, schema),
+			"looot", DatumGetInt64(call->job), get_relname_relid(summary->view, schema),
 			get_relname_relid(summary->state, schema), get_relname_relid(summary->pass, schema),
 			text_to_cstring(PG_GETARG_TEXT_PP(ARGUMENT_QUERY)));
 	SPI_finish();
 	AtEOXact_GUC(true, guc_level);
-	return job;
 }
 
 /*
@@ -307,16 +312,13 @@ ba_summary_drop(int64 job_id)
  * create_summary(name text, query text, key name, batch_size bigint, mode text, workers int,
  *				  target_time interval, min_batch_size bigint, max_batch_size bigint,
  *				  statement_timeout interval, lock_timeout interval, max_attempts int,
- *				  retry_delay interval, max_skipped bigint, dry_run boolean)
+ *				  retry_delay interval, max_skipped bigint, schedule text, dry_run boolean)
  */
 Datum
 batchagg_create_summary(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
 	bool dry_run = !PG_ARGISNULL(ARGUMENT_DRY_RUN) && PG_GETARG_BOOL(ARGUMENT_DRY_RUN);
-	bool isnull;
-	Datum job;
+	SummaryCall call = {.fcinfo = fcinfo};
 
 	Assert(PG_NARGS() == ARGUMENT_COUNT);
 	if (PG_ARGISNULL(ARGUMENT_NAME))
@@ -326,18 +328,10 @@ batchagg_create_summary(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("query must not be null")));
 
 	if (dry_run)
-	{
-		BeginInternalSubTransaction(NULL);
-		MemoryContextSwitchTo(context);
-	}
-	job = create_summary(fcinfo, &isnull);
-	if (dry_run)
-	{
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	if (isnull)
+		ba_job_rehearse(create_summary, &call);
+	else
+		create_summary(&call);
+	if (call.isnull)
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(job);
+	PG_RETURN_DATUM(call.job);
 }

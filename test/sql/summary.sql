@@ -413,6 +413,9 @@ RESET ROLE;
 DEALLOCATE theirs;
 
 SET search_path = test_summary, batchagg;
+-- a dry run that fails fails like any statement
+SELECT create_summary('dry', 'SELECT nothing FROM nowhere', dry_run => true);
+SELECT count(*) FROM batchagg.job WHERE name = 'dry';
 SELECT count(drop_job(name)) > 0 AS dropped FROM batchagg.job WHERE name <> 'alias';
 SELECT drop_job('alias');
 SELECT count(*) FROM batchagg.summary;
