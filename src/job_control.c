@@ -459,6 +459,22 @@ change_task(int64 task_id, bool retry, BaJob **job)
 }
 
 /*
+ * Makes a run that has ended go on, at once or, where the job is paused, when it is resumed.
+ */
+static void
+reopen(const BaJob *job, int64 run_id)
+{
+	(void) ba_catalog_execute_alone("UPDATE batchagg.run SET status = CASE WHEN $2 THEN 'paused' "
+									"ELSE 'running' END, finished_at = NULL, sqlstate = NULL, "
+									"message = NULL, detail = NULL, hint = NULL WHERE id = $1",
+									"lb", run_id, job->paused);
+	if (job->paused)
+		return;
+	ba_job_worker_check_login(job->owner);
+	ba_job_worker_launch_runner(job, run_id);
+}
+
+/*
  * retry_task(task_id)
  */
 Datum
@@ -467,49 +483,58 @@ batchagg_retry_task(PG_FUNCTION_ARGS)
 	BaJob *job;
 	int64 run_id = change_task(PG_GETARG_INT64(0), true, &job);
 	BaCatalog catalog;
-	bool reopened;
-	bool other;
+	bool open;
+	bool is_this = false;
 
 	ba_catalog_begin(&catalog);
-	other =
-		ba_catalog_execute("SELECT FROM batchagg.run WHERE job_id = $1 AND id <> $2 AND status IN "
-						   "('running', 'paused')",
-						   "ll", job->id, run_id) > 0;
-	reopened =
-		!other && ba_catalog_execute("UPDATE batchagg.run SET status = 'running', "
-									 "finished_at = NULL, sqlstate = NULL, message = NULL, "
-									 "detail = NULL, hint = NULL WHERE id = $1 AND status IN "
-									 "('done', 'failed', 'cancelled')",
-									 "l", run_id) > 0;
+	open = ba_catalog_execute("SELECT id = $2 FROM batchagg.run WHERE job_id = $1 AND status IN "
+							  "('running', 'paused')",
+							  "ll", job->id, run_id) > 0;
+	if (open)
+		is_this = ba_catalog_bool(0, 0);
 	ba_catalog_end(&catalog);
-	if (other)
+	if (open && !is_this)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("another run of job \"%s\" is under way", job->name),
 						errhint("Wait for its end.")));
-	if (reopened)
-	{
-		ba_job_worker_check_login(job->owner);
-		ba_job_worker_launch_runner(job, run_id);
-	}
+	if (!open)
+		reopen(job, run_id);
 	PG_RETURN_INT64(run_id);
 }
 
 /*
  * skip_task(task_id)
+ *
+ * The last failed one makes a run that failed by its tasks alone a done one. That takes a runner
+ * where the job has a command to run after the last batch, unless another run does that now or
+ * has begun at the first key since.
  */
 Datum
 batchagg_skip_task(PG_FUNCTION_ARGS)
 {
 	BaJob *job;
 	int64 run_id = change_task(PG_GETARG_INT64(0), false, &job);
+	BaCatalog catalog;
+	bool complete;
+	bool superseded = false;
 
-	/* the last failed one makes a run that failed by its tasks alone a done one */
-	(void) ba_catalog_execute_alone(
-		"UPDATE batchagg.run SET status = 'done', sqlstate = NULL, message = NULL, detail = NULL, "
-		"hint = NULL WHERE id = $1 AND status = 'failed' AND planned AND cut_done AND NOT EXISTS "
-		"(SELECT FROM batchagg.task WHERE run_id = $1 AND task.status IN ('pending', 'running', "
-		"'failed'))",
-		"l", run_id);
+	ba_catalog_begin(&catalog);
+	complete = ba_catalog_execute(
+				   "SELECT EXISTS (SELECT FROM batchagg.run r WHERE r.job_id = run.job_id AND "
+				   "(r.status IN ('running', 'paused') OR r.id > run.id AND r.is_full AND "
+				   "r.planned)) FROM batchagg.run WHERE id = $1 AND status = 'failed' AND planned "
+				   "AND cut_done AND NOT EXISTS (SELECT FROM batchagg.task WHERE run_id = $1 AND "
+				   "task.status IN ('pending', 'running', 'failed'))",
+				   "l", run_id) > 0;
+	if (complete)
+		superseded = ba_catalog_bool(0, 0);
+	ba_catalog_end(&catalog);
+	if (complete && job->after_command != NULL && !superseded)
+		reopen(job, run_id);
+	else if (complete)
+		(void) ba_catalog_execute_alone("UPDATE batchagg.run SET status = 'done', sqlstate = NULL, "
+										"message = NULL, detail = NULL, hint = NULL WHERE id = $1",
+										"l", run_id);
 	PG_RETURN_INT64(run_id);
 }
 

@@ -162,6 +162,30 @@ is(differences('risky'), '0', 'a full refresh takes the place of what failed');
 is($state, '55000', 'which cannot be retried then');
 is(differences('risky'), '0', 'or it would count twice');
 
+# a batch left out for good: what is shown is the rest, whole
+sql(q{TRUNCATE ratios; INSERT INTO ratios SELECT n, n % 5 + 1 FROM generate_series(1, 100) n; UPDATE ratios SET x = 0 WHERE id = 15;
+	SELECT create_summary('partly', 'SELECT x AS k, count(*), sum(100 / x) AS sum FROM ratios GROUP BY x', batch_size => 10, max_attempts => 1)});
+sqlstate_of($node, q{CALL batchagg.run_job('partly')});
+is(sql('SELECT count(*) FROM partly'), '0', 'a first run that failed shows nothing');
+sql(q{SELECT pause_job('partly'); SELECT skip_task(id) FROM batchagg.task WHERE status = 'failed'});
+is(last_run('partly', 'status'), 'paused', 'skip_task of the last failed task: the run goes on');
+is(sql(q{SELECT resume_job('partly') = max(id) FROM batchagg.run}), 't', 'as soon as the job is not paused');
+ok($node->poll_query_until('postgres', q{SELECT status = 'done' FROM batchagg.run ORDER BY id DESC LIMIT 1}), 'and is done');
+is(sql(q{SELECT count(*) FROM (TABLE partly EXCEPT ALL SELECT x, count(*), sum(100 / x) FROM ratios WHERE id NOT BETWEEN 11 AND 20 GROUP BY x) d}), '0', 'the rest is shown');
+is(sql('SELECT sum(count) FROM partly'), '90', 'all of it');
+# but not where another pass has begun since, which is not whole
+sql(q{SELECT drop_job('partly'); SELECT create_summary('partly', 'SELECT x AS k, count(*), sum(100 / x) AS sum FROM ratios GROUP BY x',
+	mode => 'once', batch_size => 10, max_attempts => 1)});
+sqlstate_of($node, q{CALL batchagg.run_job('partly')});
+$failed = sql(q{SELECT id FROM batchagg.task WHERE status = 'failed'});
+sql(q{UPDATE ratios SET x = CASE id WHEN 15 THEN 1 ELSE 0 END WHERE id IN (15, 35)});
+sqlstate_of($node, q{CALL batchagg.run_job('partly')});
+is(last_run('partly', 'status'), 'failed', 'another pass fails as well');
+my $before = sql("SELECT batchagg.skip_task($failed)");
+is(sql("SELECT status FROM batchagg.run WHERE id = $before"), 'done', 'skip_task in the run before makes that done');
+is(sql('SELECT count(*) FROM partly'), '0', 'does not show the half of it');
+sql(q{SELECT drop_job('partly')});
+
 # ------------------------------------------------------------ what else may happen to it
 
 is(sql(q{SELECT create_summary('dry', 'SELECT count(*) FROM sales', dry_run => true) IS NULL}), 't', 'a dry run');
