@@ -344,6 +344,8 @@ batchagg_unschedule_job(PG_FUNCTION_ARGS)
 	char *owner = GetUserNameFromId(job->owner, true);
 	int64 id;
 
+	/* pg_cron deletes without asking the executor, which would */
+	PreventCommandIfReadOnly("unschedule_job()");
 	require_cron(job, psprintf("SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %s AND "
 							   "username = %s",
 							   quote_literal_cstr(cron_name(job)),
