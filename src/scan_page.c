@@ -154,7 +154,12 @@ add_page(BaScan *scan, BaTuples *tuples)
 		scan->counts.all_visible_pages++;
 		page->prefetch = ba_prefetch_decide(scan, tuples, page);
 		if (next != NULL)
-			ba_prefetch_lines(next, next + ((PageHeader) page->page)->pd_lower);
+		{
+			/* the line pointers there; those of the next page are needed too soon */
+			Page after_next = next + (next - page->page);
+
+			ba_prefetch_lines(after_next, after_next + ((PageHeader) page->page)->pd_lower);
+		}
 	}
 }
 

@@ -9,7 +9,8 @@
  *		the tuples of the next rows	asked for while the tuples of the rows at hand are found
  *		the next page				asked for while the visibility of each tuple of a page
  *									is looked at, supposing that the page comes next in memory
- *		the line pointers there		asked for at once, where they alone are looked at
+ *		the line pointers of the	asked for at once, where they alone are looked at
+ *		page after that
  *
  * A CPU keeps track of a few dozens of lines on their way and drops requests beyond
  * that. So requests are spread over the work on the rows before, a line or two at each: asked for a
