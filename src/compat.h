@@ -208,6 +208,14 @@ ba_explain_table_count(ExplainState *es)
 #endif
 
 /*
+ * Releases of August 2023 mark what an interrupted DROP DATABASE has left.
+ */
+#include "catalog/pg_database.h"
+#ifndef DATCONNLIMIT_INVALID_DB
+#define DATCONNLIMIT_INVALID_DB (-2)
+#endif
+
+/*
  * 17 can connect a worker as a role without LOGIN. Before, such a role cannot have jobs.
  */
 #if PG_VERSION_NUM >= 170000

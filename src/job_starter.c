@@ -77,7 +77,8 @@ list_databases(void)
 	{
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (database->datallowconn)
+		/* such as template0, and what an interrupted DROP DATABASE has left */
+		if (database->datallowconn && database->datconnlimit != DATCONNLIMIT_INVALID_DB)
 		{
 			MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 

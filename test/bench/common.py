@@ -7,6 +7,7 @@ far as they are missing, in the database PGDATABASE ("bench"):
     numbers   BENCH_ROWS generated rows (20 million unless told otherwise) of
               about 65 bytes: ints, float8, timestamp, numeric(10,2)
     fresh     a copy of numbers that no VACUUM has ever seen
+    entries   a copy of numbers in the order of id, its primary key
     words     half as many rows with short texts of 10 and of 1000 values
     behind    a quarter as many, whose numbers stand behind texts and a numeric
     lineitem  three tenths as many: the table of that name of TPC-H, with its
@@ -101,14 +102,16 @@ class Session:
 
 # name: (columns, how rows first..last are inserted, part of ROWS, what makes it ready)
 VACUUM = "VACUUM (FREEZE, ANALYZE) %s;"
+NUMBERS = ("id int, g10 int, g1000 int, g1m int, x float8, ts timestamp, price numeric(10,2)", """
+    SELECT i, h % 10, (h >> 8) % 1000, (h >> 20) % 1000000,
+           ((h >> 30 & 16777215) / 1024.0 - 1000)::float8 * 1.1,
+           timestamp '2001-01-01' + i * interval '1 second',
+           ((h >> 36) % 1000000) / 100.0
+    FROM (SELECT i, hashint8extended(i, 1) & 9223372036854775807 AS h
+          FROM generate_series({first}, {last}) AS i) AS s""")
 TABLES = {
-    "numbers": ("id int, g10 int, g1000 int, g1m int, x float8, ts timestamp, price numeric(10,2)", """
-        SELECT i, h % 10, (h >> 8) % 1000, (h >> 20) % 1000000,
-               ((h >> 30 & 16777215) / 1024.0 - 1000)::float8 * 1.1,
-               timestamp '2001-01-01' + i * interval '1 second',
-               ((h >> 36) % 1000000) / 100.0
-        FROM (SELECT i, hashint8extended(i, 1) & 9223372036854775807 AS h
-              FROM generate_series({first}, {last}) AS i) AS s""", 1, VACUUM),
+    "numbers": (*NUMBERS, 1, VACUUM),
+    "entries": (*NUMBERS, 1, "ALTER TABLE %s ADD PRIMARY KEY (id); CLUSTER %s USING %s_pkey;" + VACUUM),
     "fresh": ("LIKE numbers", "SELECT * FROM numbers WHERE id BETWEEN {first} AND {last}", 1,
               # reading it leaves hint bits, as any query does
               "ANALYZE %s; SELECT count(*) FROM %s;"),

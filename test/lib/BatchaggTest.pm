@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_server seed_of_run sqlstate_of start_psql finish_psql);
+our @EXPORT = qw(new_server seed_of_run sqlstate_of start_psql finish_psql kill_postmaster no_process_left);
 
 # A running server with the extension created in database postgres.  $conf is
 # added to its configuration, %init goes to initdb's wrapper.
@@ -77,6 +77,31 @@ sub finish_psql
 	# a server that goes away leaves no SQLSTATE behind
 	$state = 'lost' if $state eq 'none' && $session->{err} =~ /server closed the connection|connection to server/;
 	return ($state, $session->{out}, $session->{err});
+}
+
+# Kills the postmaster as if the machine had failed, and starts the server again.
+sub kill_postmaster
+{
+	my ($node) = @_;
+	my $postmaster = $node->{_pid};
+	$node->kill9;
+	for (1 .. 600)
+	{
+		# it has to be gone, and then the other processes have to notice
+		return if !kill(0, $postmaster) && $node->start(fail_ok => 1);
+		select undef, undef, undef, 0.1;
+	}
+	die "the server does not start again";
+}
+
+# Waits until jobs have neither a process nor a lock left.
+sub no_process_left
+{
+	my ($node, $after) = @_;
+	return ok($node->poll_query_until('postgres',
+			q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%')
+				AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')}),
+		"no process and no lock is left: $after");
 }
 
 1;

@@ -59,15 +59,6 @@ sub last_run
 my $exact = q{SELECT count(*) = (SELECT count(*) FROM source) AND count(DISTINCT id) = count(*)
 	AND sum(id) = (SELECT sum(id) FROM source) FROM seen};
 
-sub no_process_left
-{
-	my ($after) = @_;
-	ok($node->poll_query_until('postgres',
-			q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%')
-				AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')}),
-		"no process and no lock is left: $after");
-}
-
 # ------------------------------------------------------------------ whole runs
 
 sql(q{SELECT batchagg.create_job('plain', 'source', batch_size => 1000, command =>
@@ -77,7 +68,7 @@ like($err, qr/run \d+ of job "plain" is done: 10 batches/, 'tells of its end');
 is(tasks('plain'), 'done 10', 'ten batches');
 is(sql($exact), 't', 'each row once');
 is(sql(q{SELECT bool_and(affected = 1000 AND row_count = 1000 AND attempts = 1) FROM batchagg.task}), 't', 'a batch has its size');
-no_process_left('a run');
+no_process_left($node, 'a run');
 
 # start_job returns at once, commits or not
 sql('TRUNCATE seen');
@@ -85,7 +76,7 @@ my $run = sql(q{BEGIN; SELECT batchagg.start_job('plain'); SELECT pg_sleep(0.2);
 ok($node->poll_query_until('postgres', "SELECT status = 'done' FROM batchagg.run WHERE id = " . ($run =~ /(\d+)/)[0]), 'started in a transaction block');
 is(sql($exact), 't', 'each row once');
 sql(q{BEGIN; SELECT batchagg.start_job('plain'); ROLLBACK});
-no_process_left('a start rolled back');
+no_process_left($node, 'a start rolled back');
 is(sql(q{SELECT count(*) FROM batchagg.run}), '2', 'a start rolled back is no run');
 is(sql($exact), 't', 'and did nothing');
 
@@ -103,7 +94,7 @@ sql(q{SELECT batchagg.create_job('twice', 'source', batch_size => 1000, command 
 	ok($node->poll_query_until('postgres', "SELECT status = 'done' FROM batchagg.run WHERE id = $out"), 'it is done');
 	is(tasks('twice'), 'done 10', 'once');
 }
-no_process_left('two starts');
+no_process_left($node, 'two starts');
 
 # who may not log in, and when that matters
 {
@@ -133,7 +124,7 @@ is(run_job('many'), 0, 'four workers');
 is(sql($exact), 't', 'each row once');
 is(tasks('many'), 'done 100', 'a hundred batches');
 cmp_ok(sql(q{SELECT count(DISTINCT pid) FROM batchagg.task WHERE run_id = (SELECT max(id) FROM batchagg.run)}), '>', 1, 'by more than one process');
-no_process_left('four workers');
+no_process_left($node, 'four workers');
 
 # no empty batches, none for an empty table
 sql(q{CREATE TABLE nothing (id int PRIMARY KEY);
@@ -222,7 +213,7 @@ my ($state, undef, $message) = finish_psql($waiting);
 is($state, '55000', 'a rewrite fails the run');
 like($message, qr/heap was rewritten while it was being cut by ctid/, 'and is named');
 is(last_run('heap', 'status'), 'failed', 'on record as well');
-no_process_left('a rewrite');
+no_process_left($node, 'a rewrite');
 
 # ---------------------------------------------------------------- incremental
 
@@ -268,7 +259,7 @@ sql('DROP TRIGGER refuse ON seen; INSERT INTO stream (k) VALUES (1)');
 is(run_job('stream'), 0, 'the next');
 is(tasks('stream'), 'done 2', 'takes over what failed, and takes what is new');
 is(sql($complete), 't', 'each row once');
-no_process_left('incremental runs');
+no_process_left($node, 'incremental runs');
 
 # ----------------------------------------------------------- adaptive batch size
 
@@ -364,7 +355,7 @@ sql(q{SELECT batchagg.create_job('hopeless', 'source', batch_size => 10, max_att
 	'SELECT 1 / (id - id) FROM source WHERE id BETWEEN $1 AND $2')});
 isnt(run_job('hopeless'), 0, 'a job of which all fails');
 is(tasks('hopeless'), 'failed 50', 'stops after fifty');
-no_process_left('failures');
+no_process_left($node, 'failures');
 
 # ------------------------------------------------------------------- steering
 
@@ -378,7 +369,7 @@ like($err, qr/NOTICE:  job "steered" is running already, as run $run/, 'and says
 like(sql(q{SELECT string_agg(DISTINCT application_name, ';') FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%'}), qr/^batchagg: steered$/, 'processes are named');
 like(sql(q{SELECT query FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%' ORDER BY query DESC LIMIT 1}), qr/^batchagg job steered, task \d+ \(\d+ \.\. \d+\): INSERT/, 'and say what they do');
 sql(q{SELECT batchagg.pause_job('steered')});
-no_process_left('a pause');
+no_process_left($node, 'a pause');
 is(sql("SELECT status FROM batchagg.run WHERE id = $run"), 'paused', 'paused');
 ($state) = sqlstate_of($node, q{SELECT batchagg.start_job('steered')});
 is($state, '55000', 'a paused job is not started');
@@ -395,7 +386,7 @@ sql(q{TRUNCATE seen; SELECT batchagg.alter_job('steered', command => 'INSERT INT
 $run = sql(q{SELECT batchagg.start_job('steered')});
 $node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%' AND wait_event = 'PgSleep'});
 is(sql("SELECT batchagg.cancel_run($run)"), 't', 'cancel_run');
-no_process_left('a cancel');
+no_process_left($node, 'a cancel');
 is(sql("SELECT status FROM batchagg.run WHERE id = $run"), 'cancelled', 'cancelled');
 is(sql("SELECT batchagg.cancel_run($run)"), 'f', 'a second time there is nothing to cancel');
 is(sql('SELECT count(*) FROM seen'), '0', 'batches at work are rolled back');
@@ -403,7 +394,7 @@ is(sql('SELECT count(*) FROM seen'), '0', 'batches at work are rolled back');
 $run = sql(q{SELECT batchagg.start_job('steered')});
 $node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%' AND wait_event = 'PgSleep'});
 sql(q{SELECT batchagg.drop_job('steered')});
-no_process_left('a drop');
+no_process_left($node, 'a drop');
 is(sql("SELECT count(*) FROM batchagg.run WHERE id = $run"), '0', 'nothing is left of a dropped job');
 
 cmp_ok(sql(q{SELECT batchagg.purge_history('0')}), '>', 5, 'purge_history');

@@ -58,12 +58,7 @@ sub ends_well
 	nothing_left($after);
 }
 
-sub nothing_left
-{
-	my ($after) = @_;
-	wait_until(q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%')
-			AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')}, "$after: no process and no lock is left");
-}
+sub nothing_left { return no_process_left($node, $_[0]) }
 
 # ------------------------------------------------- processes that are terminated
 
@@ -116,16 +111,7 @@ for my $mode ('fast', 'immediate')
 	ends_well("$mode stop with preload");
 }
 under_way();
-{
-	my $postmaster = $node->{_pid};
-	$node->kill9;
-	for (1 .. 300)
-	{
-		# it has to be gone, and then the other processes have to notice
-		last if !kill(0, $postmaster) && $node->start(fail_ok => 1);
-		select undef, undef, undef, 0.1;
-	}
-}
+kill_postmaster($node);
 ends_well('kill -9 of the postmaster');
 
 # ------------------------------------------------------------ what a run needs goes
