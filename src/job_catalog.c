@@ -8,7 +8,8 @@
  * names are qualified, search_path is pg_catalog, and the tables have no triggers. (pg_temp stands
  * last, where it cannot hide anything.)
  *
- * Plans are kept for the life of the process, found again by the address of the statement.
+ * Plans are kept for the life of the process, found again by the address of the statement, and go by
+ * indexes whatever the tables' size.
  */
 #include "postgres.h"
 
@@ -80,11 +81,16 @@ ba_catalog_find_owner(void)
 
 /*
  * Becomes the owner of the tables, with a search_path that finds nothing but core's objects. Waits
- * for other processes of the run do not count as the job's waits for locks.
+ * for other processes of the run do not count as the job's waits for locks. Plans are made when
+ * the tables are small and kept while they grow, so they have to be those for large tables.
  */
 void
 ba_catalog_begin(BaCatalog *catalog)
 {
+	static const char *const settings[][2] = {{"search_path", "pg_catalog, pg_temp"},
+											  {"lock_timeout", "0"},
+											  {"enable_seqscan", "off"},
+											  {"jit", "off"}};
 	Oid owner = ba_catalog_find_owner();
 
 	if (!OidIsValid(owner))
@@ -95,10 +101,9 @@ ba_catalog_begin(BaCatalog *catalog)
 	GetUserIdAndSecContext(&catalog->user, &catalog->context);
 	SetUserIdAndSecContext(owner, catalog->context | SECURITY_LOCAL_USERID_CHANGE);
 	catalog->guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-							 0, false);
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 	PushActiveSnapshot(GetTransactionSnapshot()); /* a background process has none by itself */
 	SPI_connect();
 }

@@ -400,6 +400,14 @@ is(sql("SELECT count(*) FROM batchagg.run WHERE id = $run"), '0', 'nothing is le
 cmp_ok(sql(q{SELECT batchagg.purge_history('0')}), '>', 5, 'purge_history');
 is(sql(q{SELECT count(*) FROM batchagg.task WHERE run_id NOT IN (SELECT id FROM batchagg.run)}), '0', 'forgets the tasks as well');
 
+# plans made while the tables are empty stay good when they have grown
+sql(q{TRUNCATE seen; VACUUM ANALYZE batchagg.task; VACUUM ANALYZE batchagg.run});
+is(sql('SELECT reltuples FROM pg_class WHERE oid = $$batchagg.task$$::regclass'), '0', 'no task is known');
+my $scans = q{SELECT sum(seq_scan) FROM pg_stat_all_tables WHERE relid IN ('batchagg.task'::regclass, 'batchagg.run'::regclass, 'batchagg.job'::regclass)};
+my $scans_before = sql($scans);
+is(run_job('many'), 0, 'a run of a hundred batches');
+cmp_ok(sql($scans) - $scans_before, '<', 20, 'does not read all tasks for each');
+
 # run_job needs transactions of its own
 ($state) = sqlstate_of($node, q{BEGIN; CALL batchagg.run_job('plain')});
 is($state, '2D000', 'run_job in a transaction block');
