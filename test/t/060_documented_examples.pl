@@ -70,6 +70,8 @@ for my $document (@documents)
 	run_log([ 'psql', '-X', '-q', '-f', '-', '-d', $node->connstr($database) ],
 		'<', \$script, '>', \$printed, '2>&1');
 	$printed =~ s/^psql:<stdin>:\d+: //mg;
+	# how far a run has come is told where it takes seconds
+	$printed =~ s/^NOTICE:  run \d+: .*\n//mg;
 	my @printed = split /^--next--\n/m, $printed, -1;
 
 	for my $i (0 .. $#examples)
