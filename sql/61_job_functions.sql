@@ -19,12 +19,13 @@ CREATE FUNCTION create_job(
 	max_attempts int DEFAULT 5,
 	retry_delay interval DEFAULT '1 second',
 	max_skipped bigint DEFAULT 0,
+	throttle jsonb DEFAULT NULL,
 	schedule text DEFAULT NULL,
 	dry_run boolean DEFAULT false)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'batchagg_create_job'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
-COMMENT ON FUNCTION create_job(text, regclass, text, name, bigint, text, int, interval, bigint, bigint, text, text, text, interval, interval, int, interval, bigint, text, boolean) IS
+COMMENT ON FUNCTION create_job(text, regclass, text, name, bigint, text, int, interval, bigint, bigint, text, text, text, interval, interval, int, interval, bigint, jsonb, text, boolean) IS
 'defines a job: a command that is run once for each batch of a relation; returns its number, or NULL after a dry run';
 
 CREATE FUNCTION alter_job(
@@ -39,6 +40,7 @@ CREATE FUNCTION alter_job(
 	max_attempts int DEFAULT NULL,
 	retry_delay interval DEFAULT NULL,
 	max_skipped bigint DEFAULT NULL,
+	throttle jsonb DEFAULT NULL,
 	command text DEFAULT NULL,
 	null_command text DEFAULT NULL,
 	before_command text DEFAULT NULL,
@@ -46,8 +48,8 @@ CREATE FUNCTION alter_job(
 RETURNS void
 AS 'MODULE_PATHNAME', 'batchagg_alter_job'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
-COMMENT ON FUNCTION alter_job(text, bigint, int, interval, bigint, bigint, interval, interval, int, interval, bigint, text, text, text, text) IS
-'changes what is given of a job; a run under way follows from its next batch on';
+COMMENT ON FUNCTION alter_job(text, bigint, int, interval, bigint, bigint, interval, interval, int, interval, bigint, jsonb, text, text, text, text) IS
+'changes what is given of a job, 0, an empty text or an empty object meaning none; a run under way follows from its next batch on';
 
 CREATE FUNCTION drop_job(name text)
 RETURNS void
@@ -110,11 +112,3 @@ AS 'MODULE_PATHNAME', 'batchagg_purge_history'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION purge_history(interval) IS
 'forgets runs of your own jobs that ended longer ago, but for those with tasks still to be done; returns their number';
-
--- For the views: whether a runner is at work on a run.
-CREATE FUNCTION run_is_alive(run_id bigint)
-RETURNS boolean
-AS 'MODULE_PATHNAME', 'batchagg_run_is_alive'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
-REVOKE EXECUTE ON FUNCTION run_is_alive(bigint) FROM PUBLIC;
-

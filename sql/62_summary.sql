@@ -24,10 +24,11 @@ CREATE FUNCTION create_summary(
 	max_attempts int DEFAULT 5,
 	retry_delay interval DEFAULT '1 second',
 	max_skipped bigint DEFAULT 0,
+	throttle jsonb DEFAULT NULL,
 	schedule text DEFAULT NULL,
 	dry_run boolean DEFAULT false)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'batchagg_create_summary'
 LANGUAGE C VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE;
-COMMENT ON FUNCTION create_summary(text, text, name, bigint, text, int, interval, bigint, bigint, interval, interval, int, interval, bigint, text, boolean) IS
+COMMENT ON FUNCTION create_summary(text, text, name, bigint, text, int, interval, bigint, bigint, interval, interval, int, interval, bigint, jsonb, text, boolean) IS
 'keeps the answer of a grouped query in a view of that name, by a job; returns the number of the job, or NULL after a dry run';

@@ -12,6 +12,7 @@
  *		batch_run.c		one batch through the executor; all of them in the leader
  *		batch_worker.c	all of them in the leader and parallel workers
  *		batch_result.c	result columns, and where rows go
+ *		batch_progress.c how far it all has got, for other sessions
  *
  * A batch is a range of TIDs of one heap, both ends inclusive. The range enters
  * the plan as external parameters, so that one plan serves every batch:
@@ -33,12 +34,20 @@
 #include "storage/itemptr.h"
 #include "tcop/dest.h"
 #include "utils/array.h"
+#include "utils/backend_progress.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 #include "utils/tuplestore.h"
 
 #include "batchagg.h"
 #include "scan.h"
+
+/*
+ * What a session publishes of itself beside what core's commands do (batch_progress.c): it runs
+ * batches, or it waits for a job.
+ */
+#define BA_PROGRESS_QUERY ((ProgressCommandType) 0xBA01)
+#define BA_PROGRESS_WAIT ((ProgressCommandType) 0xBA02)
 
 /* One batch. */
 typedef struct BaBatch
@@ -109,6 +118,7 @@ typedef struct BaEstimate
 	BlockNumber leaf_pages;      /* pages of the largest leaf */
 	BlockNumber pages_per_batch; /* pages that hold a batch's rows in that leaf, at least 1 */
 	double batches;              /* number of batches in all leaves */
+	double rows;                 /* number of rows in them */
 } BaEstimate;
 
 /* A query that was read, and is a single SELECT. */
@@ -150,6 +160,17 @@ typedef struct BaSink
 	void (*put)(struct BaSink *sink, int64 batch, TupleDesc desc, Datum *values, bool *nulls);
 } BaSink;
 
+/* What a call publishes of its progress. */
+typedef struct BaProgress
+{
+	bool is_whole;       /* one plan for all batches: what follows is not known */
+	Oid relation;        /* the driving table */
+	int64 batches_total; /* as estimated */
+	bool counts_rows;
+	int workers; /* beside the leader */
+	bool shown;  /* this process publishes it */
+} BaProgress;
+
 /* All that a process needs to run batches. */
 typedef struct BaRun
 {
@@ -162,6 +183,7 @@ typedef struct BaRun
 	char *leaf_name;       /* its name; an error context must not look it up */
 	MemoryContext context; /* what the executor allocates from its start to its end */
 	QueryDesc *desc;       /* the executor, where it was started and not ended */
+	BaProgress progress;
 } BaRun;
 
 /* in batch_split.c */
@@ -216,5 +238,10 @@ extern void ba_run_check(PlannedStmt *stmt, const char *text, ParamListInfo para
 
 /* in batch_worker.c */
 extern bool ba_worker_run_all(BaRun *run, BaColumns *columns, Tuplestorestate *store, int workers);
+
+/* in batch_progress.c */
+extern void ba_progress_begin(BaProgress *progress);
+extern void ba_progress_report(const BaProgress *progress, int64 batches, int64 rows);
+extern void ba_progress_end(BaProgress *progress);
 
 #endif

@@ -36,7 +36,7 @@ ba_run_open(BaPlan *plan, const char *text, ParamListInfo params, BaSource *sour
 {
 	BaRun *run = palloc(sizeof(BaRun));
 
-	*run = (BaRun){plan, text, params, source, dest, -1, NULL, NULL, NULL};
+	*run = (BaRun){plan, text, params, source, dest, .leaf = -1};
 	run->context =
 		AllocSetContextCreate(CurrentMemoryContext, "batchagg batch", ALLOCSET_DEFAULT_SIZES);
 	return run;
@@ -200,13 +200,18 @@ ba_run_all(BaRun *run)
 	BaPosition position;
 	BaBatch batch;
 	ListCell *cell;
+	int64 rows = 0;
 
+	ba_progress_begin(&run->progress);
 	ba_split_start(&position);
 	while (ba_split_next(run->source, &position, &batch))
 	{
 		ba_split_pause(run->source);
 		ba_run_batch(run, &batch);
+		rows += Max(batch.rows, 0);
+		ba_progress_report(&run->progress, batch.number, rows);
 	}
+	ba_progress_end(&run->progress);
 	ba_run_close(run);
 	foreach (cell, tables)
 		relation_close(lfirst(cell), NoLock);

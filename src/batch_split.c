@@ -132,20 +132,19 @@ ba_split_find_leaves(Oid relid, bool inherit)
 }
 
 /*
- * Returns the number of pages that hold about batch_size rows of rel, at least 1, and its pages.
+ * Returns the number of pages that hold about batch_size rows of rel, at least 1, its pages and rows.
  * Only figures that anybody may see go into it.
  */
 static BlockNumber
-estimate_pages_per_batch(Relation rel, int64 batch_size, BlockNumber *pages)
+estimate_pages_per_batch(Relation rel, int64 batch_size, BlockNumber *pages, double *rows)
 {
-	double tuples;
 	double allvisfrac;
 	double wanted;
 
-	table_relation_estimate_size(rel, NULL, pages, &tuples, &allvisfrac);
-	if (tuples < 1)
+	table_relation_estimate_size(rel, NULL, pages, rows, &allvisfrac);
+	if (*rows < 1)
 		return 1;
-	wanted = ceil(batch_size * (double) *pages / tuples);
+	wanted = ceil(batch_size * (double) *pages / *rows);
 	return (BlockNumber) Max(1, Min(wanted, MaxBlockNumber));
 }
 
@@ -158,7 +157,7 @@ ba_split_estimate(List *leaves, int64 batch_size, BaEstimate *estimate)
 {
 	ListCell *cell;
 
-	*estimate = (BaEstimate){.leaf_pages = 0, .pages_per_batch = 1, .batches = 0};
+	*estimate = (BaEstimate){.leaf_pages = 0, .pages_per_batch = 1};
 	foreach (cell, leaves)
 	{
 		Relation rel = table_open(lfirst_oid(cell), AccessShareLock);
@@ -166,8 +165,10 @@ ba_split_estimate(List *leaves, int64 batch_size, BaEstimate *estimate)
 		if (rel->rd_tableam != NULL && !RELATION_IS_OTHER_TEMP(rel) && has_storage(rel))
 		{
 			BlockNumber pages;
-			BlockNumber per_batch = estimate_pages_per_batch(rel, batch_size, &pages);
+			double rows;
+			BlockNumber per_batch = estimate_pages_per_batch(rel, batch_size, &pages, &rows);
 
+			estimate->rows += rows;
 			estimate->batches += ceil(pages / (double) per_batch);
 			if (pages > estimate->leaf_pages)
 			{
@@ -271,8 +272,10 @@ static void
 begin_pages(BaSource *source)
 {
 	BlockNumber pages;
+	double rows;
 
-	source->pages_per_batch = estimate_pages_per_batch(source->rel, source->batch_size, &pages);
+	source->pages_per_batch =
+		estimate_pages_per_batch(source->rel, source->batch_size, &pages, &rows);
 }
 
 static bool

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "executor/executor.h"
@@ -229,6 +231,11 @@ each_batch(FunctionCallInfo fcinfo, int first_arg)
 	run = ba_run_open(ba_plan_open(prepared.stmt, query->nparams + 3), text, query->params,
 					  prepared.source,
 					  ba_result_create_receiver(columns, ba_result_to_tuplestore(store)));
+	run->progress.relation = prepared.driving;
+	run->progress.counts_rows = ba_split_counts_rows(prepared.source);
+	run->progress.batches_total =
+		(int64) (run->progress.counts_rows ? ceil(prepared.estimate.rows / batch_size)
+										   : prepared.estimate.batches);
 	if (workers == 0 || !ba_worker_run_all(run, columns, store, workers))
 		ba_run_all(run);
 	ba_split_close(prepared.source);
@@ -269,12 +276,15 @@ all_batches(FunctionCallInfo fcinfo, int first_arg)
 	BaColumns *columns = ba_result_match(wanted, query->columns, false);
 	PlannedStmt *stmt = ba_plan_whole(query, batch_size, IsInParallelMode() ? 0 : workers);
 	Tuplestorestate *store = begin_result(fcinfo);
+	BaProgress progress = {.is_whole = true, .workers = -1};
 
 	/* As in ba_worker_run_all: the plan may go into parallel mode. */
 	if (stmt->parallelModeNeeded)
 		CommandCounterIncrement();
+	ba_progress_begin(&progress);
 	ba_run_whole(stmt, text, query->params,
 				 ba_result_create_receiver(columns, ba_result_to_tuplestore(store)));
+	ba_progress_end(&progress);
 	return (Datum) 0;
 }
 

@@ -71,6 +71,7 @@ typedef struct Shared
 	slock_t mutex; /* guards the rest */
 	bool cutting;  /* a process is cutting, and position is its own */
 	int64 done;    /* batches run to the end */
+	int64 rows;    /* in them, as counted */
 	ConditionVariable cut;
 	BaPosition position;
 } Shared;
@@ -250,6 +251,8 @@ take_part(Shared *shared, BaRun *run)
 {
 	FileSink *sink = open_sink(shared);
 	BaBatch batch;
+	int64 done;
+	int64 rows;
 
 	ba_result_set_sink(run->dest, &sink->pub);
 	while (take_batch(shared, run->source, &batch))
@@ -257,8 +260,10 @@ take_part(Shared *shared, BaRun *run)
 		ba_split_pause(run->source);
 		ba_run_batch(run, &batch);
 		SpinLockAcquire(&shared->mutex);
-		shared->done++;
+		done = ++shared->done;
+		rows = shared->rows += Max(batch.rows, 0);
 		SpinLockRelease(&shared->mutex);
+		ba_progress_report(&run->progress, done, rows);
 	}
 	ba_run_close(run);
 	close_sink(sink);
@@ -364,8 +369,11 @@ ba_worker_run_all(BaRun *run, BaColumns *columns, Tuplestorestate *store, int wo
 		BufferUsage *buffers = shm_toc_lookup(pcxt->toc, KEY_BUFFER_USAGE, false);
 		WalUsage *wal = shm_toc_lookup(pcxt->toc, KEY_WAL_USAGE, false);
 
+		run->progress.workers = pcxt->nworkers_launched;
+		ba_progress_begin(&run->progress);
 		take_part(shared, run);
 		WaitForParallelWorkersToFinish(pcxt);
+		ba_progress_end(&run->progress);
 		for (int i = 0; i < pcxt->nworkers_launched; i++)
 			InstrAccumParallelQuery(&buffers[i], &wal[i]);
 		if (shared->done != shared->position.number)

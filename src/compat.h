@@ -216,6 +216,14 @@ ba_explain_table_count(ExplainState *es)
 #endif
 
 /*
+ * 16 named it by what it takes. Returns a process's entry in the statistics of activity, from 1 on.
+ */
+#if PG_VERSION_NUM < 160000
+#include "utils/backend_status.h"
+#define pgstat_get_local_beentry_by_index(idx) pgstat_fetch_stat_local_beentry(idx)
+#endif
+
+/*
  * 17 can connect a worker as a role without LOGIN. Before, such a role cannot have jobs.
  */
 #if PG_VERSION_NUM >= 170000

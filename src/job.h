@@ -18,6 +18,7 @@
  *		job_failure.c	what becomes of a task or run after an error
  *		job_size.c		how many rows the next batch gets
  *		job_throttle.c	reasons not to start a batch now
+ *		job_pressure.c	... that the server itself gives
  *		job_range.c		the seam below: a relation as a range, by key or by TID
  *		job_key.c		batches that are ranges of a column
  *		job_tid.c		batches that are ranges of TIDs
@@ -39,7 +40,9 @@
 
 #include "datatype/timestamp.h"
 #include "executor/spi.h"
+#include "pgtime.h"
 #include "utils/elog.h"
+#include "utils/jsonb.h"
 
 #include "batchagg.h"
 
@@ -69,6 +72,7 @@ typedef struct BaJob
 	int max_attempts;
 	int64 retry_delay; /* ms */
 	int64 max_skipped;
+	char *throttle; /* JSON, see job_throttle.c */
 	bool paused;
 	char *watermark;
 } BaJob;
@@ -84,6 +88,7 @@ typedef struct BaJobRun
 	Oid filenode;
 	char *position;
 	char *end_key;
+	char *start_key; /* where cutting began; set when a batch is cut */
 	bool cut_done;
 	int64 batch_size; /* of the next batch */
 	bool measured;    /* that size follows a measurement */
@@ -151,6 +156,7 @@ extern void ba_lock_release(BaLockKind kind, int64 id, LOCKMODE mode);
 extern bool ba_lock_is_mine(BaLockKind kind, int64 id, LOCKMODE mode);
 extern int ba_lock_count_holders(BaLockKind kind, int64 id);
 extern bool ba_lock_take_slot(void);
+extern void ba_lock_leave_slot(void);
 extern bool ba_lock_has_free_slot(void);
 extern bool ba_lock_database_is_going(void);
 
@@ -193,6 +199,9 @@ typedef struct BaRangeKind
 	bool (*split)(BaRange *range, const char *first, const char *last, char **left_last,
 				  char **right_first);
 
+	/* Tells what part of start..end lies up to position, -1 where nobody can. */
+	double (*fraction)(BaRange *range, const char *start, const char *position, const char *end);
+
 	/* Throws where the relation is no longer the one that was cut (TIDs alone know). */
 	void (*check)(BaRange *range, Oid filenode);
 } BaRangeKind;
@@ -210,6 +219,8 @@ extern const BaRangeKind ba_key_range, ba_tid_range;
 /* ---- job_command.c: the command ---- */
 
 extern void ba_command_use_settings(const BaJob *job);
+extern Query *ba_command_analyze(const char *what, const char *command, const Oid *types,
+								 int ntypes);
 extern void ba_command_check(const char *what, const char *command, Oid key_type);
 extern char *ba_command_explain(const char *command, BaRange *range, const char *first,
 								const char *last);
@@ -231,14 +242,27 @@ extern int64 ba_size_choose(const BaJob *job, const BaJobRun *run);
 
 /* ---- job_throttle.c: reasons to hold ---- */
 
-/* A throttle: a name, and a function that says in a sentence why no batch should start, or NULL. */
-typedef struct BaThrottle
+/* What a throttle compares with, as the job gives it. */
+typedef struct BaLimit
 {
-	const char *name;
-	char *(*reason)(const BaJob *job);
-} BaThrottle;
+	char *text; /* as it is shown; NULL: the job does not have this throttle */
+	double amount;
+	bool in_bytes; /* amount is bytes, not ms */
+	int from;      /* minutes since midnight, in zone */
+	int to;
+	pg_tz *zone;
+} BaLimit;
 
+extern char *ba_throttle_check(Jsonb *object);
 extern char *ba_throttle_reason(const BaJob *job);
+
+/* ---- job_pressure.c: reasons that the server itself gives, NULL for none ---- */
+
+extern char *ba_pressure_replication_lag(const BaJob *job, const BaLimit *limit);
+extern char *ba_pressure_wal_rate(const BaJob *job, const BaLimit *limit);
+extern char *ba_pressure_archive_backlog(const BaJob *job, const BaLimit *limit);
+extern char *ba_pressure_active_sessions(const BaJob *job, const BaLimit *limit);
+extern char *ba_pressure_autovacuum(const BaJob *job, const BaLimit *limit);
 
 /* ---- job_task.c: the life of a task ---- */
 
@@ -251,6 +275,7 @@ typedef enum BaClaim
 
 extern BaClaim ba_task_claim(const BaJob *job, BaJobRun *run, BaRange *range,
 							 const BaMeasure *measure, BaTask *task);
+extern const char *ba_task_command(const BaJob *job, const BaTask *task);
 extern void ba_task_execute(const BaJob *job, const BaJobRun *run, BaRange *range,
 							const BaTask *task, BaMeasure *measure);
 extern void ba_task_release(void);

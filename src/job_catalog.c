@@ -34,7 +34,7 @@
 #include "compat.h"
 #include "job.h"
 
-#define MAX_ARGUMENTS 20
+#define MAX_ARGUMENTS 24
 
 /* A statement that was run before. */
 typedef struct KeptPlan
@@ -309,7 +309,7 @@ ba_catalog_bool(uint64 row, int column)
 		"target_time") "min_batch_size, max_batch_size, workers, " MILLISECONDS("statement_"       \
 																				"timeout")         \
 		MILLISECONDS("lock_timeout") "max_attempts, " MILLISECONDS(                                \
-			"retry_delay") "max_skipped, paused, watermark FROM batchagg.job "
+			"retry_delay") "max_skipped, throttle::text, paused, watermark FROM batchagg.job "
 
 /*
  * Returns the first row of the result as a job, NULL where there is none.
@@ -344,6 +344,7 @@ read_job(uint64 rows)
 	job->max_attempts = (int) ba_catalog_int(0, c++, 1);
 	job->retry_delay = ba_catalog_int(0, c++, 0);
 	job->max_skipped = ba_catalog_int(0, c++, 0);
+	job->throttle = ba_catalog_text(0, c++);
 	job->paused = ba_catalog_bool(0, c++);
 	job->watermark = ba_catalog_text(0, c++);
 	return job;

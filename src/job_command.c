@@ -57,18 +57,16 @@ find_params(Node *node, void *context)
 }
 
 /*
- * Throws unless a command, called what in errors, is one plannable statement that uses $1 and $2
- * of key_type, or no parameters where key_type is InvalidOid.
+ * Returns the analyzed query of a command, called what in errors, that is one statement with parameters of the
+ * given types. Throws where it is not.
  */
-void
-ba_command_check(const char *what, const char *command, Oid key_type)
+Query *
+ba_command_analyze(const char *what, const char *command, const Oid *types, int ntypes)
 {
-	Oid types[2] = {key_type, key_type};
 	ErrorContextCallback callback = {error_context_stack, ba_query_error_callback,
 									 unconstify(char *, command)};
 	List *statements;
 	Query *query;
-	int params = 0;
 
 	error_context_stack = &callback;
 	statements = pg_parse_query(command);
@@ -77,9 +75,22 @@ ba_command_check(const char *what, const char *command, Oid key_type)
 						errmsg("%s must be one SQL statement", what),
 						errdetail("It has %d.", list_length(statements)),
 						errhint("Call a function that does them all.")));
-	query = parse_analyze_fixedparams(linitial_node(RawStmt, statements), command, types,
-									  OidIsValid(key_type) ? 2 : 0, NULL);
+	query =
+		parse_analyze_fixedparams(linitial_node(RawStmt, statements), command, types, ntypes, NULL);
 	error_context_stack = callback.previous;
+	return query;
+}
+
+/*
+ * Throws unless a command, called what in errors, is one plannable statement that uses $1 and $2
+ * of key_type, or no parameters where key_type is InvalidOid.
+ */
+void
+ba_command_check(const char *what, const char *command, Oid key_type)
+{
+	Oid types[2] = {key_type, key_type};
+	Query *query = ba_command_analyze(what, command, types, OidIsValid(key_type) ? 2 : 0);
+	int params = 0;
 
 	if (query->commandType == CMD_UTILITY)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -94,25 +105,30 @@ ba_command_check(const char *what, const char *command, Oid key_type)
 }
 
 /*
- * Returns EXPLAIN of the command for a batch. Checks the privileges that running it takes.
+ * Returns EXPLAIN of the command for a batch, or of one without parameters where range is NULL.
+ * Checks the privileges that running it takes.
  */
 char *
 ba_command_explain(const char *command, BaRange *range, const char *first, const char *last)
 {
-	Oid types[2] = {range->type, range->type};
+	int nparams = range != NULL ? 2 : 0;
+	Oid types[2] = {InvalidOid, InvalidOid};
 	StringInfoData buf;
 	Datum values[2];
 	char nulls[2];
-	bool isnull;
 
 	initStringInfo(&buf);
 	SPI_connect();
-	values[0] = ba_range_key_in(range, first, &isnull);
-	nulls[0] = isnull ? 'n' : ' ';
-	values[1] = ba_range_key_in(range, last, &isnull);
-	nulls[1] = isnull ? 'n' : ' ';
-	if (SPI_execute_with_args(psprintf("EXPLAIN %s", command), 2, types, values, nulls, false, 0) !=
-		SPI_OK_UTILITY)
+	for (int i = 0; i < nparams; i++)
+	{
+		bool isnull;
+
+		types[i] = range->type;
+		values[i] = ba_range_key_in(range, i == 0 ? first : last, &isnull);
+		nulls[i] = isnull ? 'n' : ' ';
+	}
+	if (SPI_execute_with_args(psprintf("EXPLAIN %s", command), nparams, types, values, nulls, false,
+							  0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not explain \"%s\"", command);
 	for (uint64 i = 0; i < SPI_processed; i++)
 		appendStringInfo(&buf, "%s%s", i > 0 ? "\n" : "",

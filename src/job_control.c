@@ -19,6 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "batch.h"
 #include "compat.h"
 #include "job.h"
 
@@ -31,6 +32,7 @@ PG_FUNCTION_INFO_V1(batchagg_retry_task);
 PG_FUNCTION_INFO_V1(batchagg_skip_task);
 PG_FUNCTION_INFO_V1(batchagg_purge_history);
 PG_FUNCTION_INFO_V1(batchagg_run_is_alive);
+PG_FUNCTION_INFO_V1(batchagg_task_is_alive);
 
 /* how long run_job sleeps between two looks, and between two notices, ms */
 #define LOOK_PAUSE 50
@@ -254,6 +256,7 @@ batchagg_run_job(PG_FUNCTION_ARGS)
 	job = ba_job_get_own(name);
 	run_id = start(job, full);
 	SPI_commit();
+	pgstat_progress_start_command(BA_PROGRESS_WAIT, InvalidOid);
 
 	for (;;)
 	{
@@ -304,6 +307,7 @@ batchagg_run_job(PG_FUNCTION_ARGS)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
+	pgstat_progress_end_command();
 	report_end(name, run_id, &seen);
 	SPI_finish();
 	PG_RETURN_VOID();
@@ -571,6 +575,15 @@ batchagg_purge_history(PG_FUNCTION_ARGS)
 	}
 	ba_catalog_end(&catalog);
 	PG_RETURN_INT64(purged);
+}
+
+/*
+ * task_is_alive(task_id): whether a process is at it
+ */
+Datum
+batchagg_task_is_alive(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(ba_lock_count_holders(BA_LOCK_TASK, PG_GETARG_INT64(0)) > 0);
 }
 
 /*

@@ -17,6 +17,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -196,20 +197,21 @@ insert_job(const BaJob *job)
 		"INSERT INTO batchagg.job (name, owner, relation, key, command, null_command, "
 		"before_command, search_path, mode, batch_size, target_time, min_batch_size, "
 		"max_batch_size, workers, statement_timeout, lock_timeout, max_attempts, retry_delay, "
-		"max_skipped, after_command) VALUES ($1, $2, $3, $4::name, $5, $6, $7, $8, $9, NULLIF($10, "
+		"max_skipped, after_command, throttle) VALUES ($1, $2, $3, $4::name, $5, $6, $7, $8, $9, "
+		"NULLIF($10, "
 		"0), "
 		"NULLIF($11, 0) * interval '1 millisecond', $12, $13, $14, NULLIF($15, 0) * interval '1 "
 		"millisecond', NULLIF($16, 0) * interval '1 millisecond', $17, $18 * interval '1 "
-		"millisecond', $19, $20) "
+		"millisecond', $19, $20, $21::jsonb) "
 		"RETURNING id",
 		"tootttttt"
 		"lllli"
-		"iiillt",
+		"iiilltt",
 		job->name, job->owner, job->relation, job->key, job->command, job->null_command,
 		job->before_command, job->search_path, job->incremental ? "incremental" : "once",
 		job->batch_size, job->target_ms, job->min_batch_size, job->max_batch_size, job->workers,
 		job->statement_timeout, job->lock_timeout, job->max_attempts, job->retry_delay,
-		job->max_skipped, job->after_command);
+		job->max_skipped, job->after_command, job->throttle);
 	id = ba_catalog_int(0, 0, 0);
 	ba_catalog_end(&catalog);
 	return id;
@@ -218,15 +220,15 @@ insert_job(const BaJob *job)
 /*
  * create_job(name, relation, command, key, batch_size, mode, workers, target_time, min_batch_size,
  *			  max_batch_size, null_command, before_command, after_command, statement_timeout, lock_timeout,
- *			  max_attempts, retry_delay, max_skipped, schedule, dry_run)
+ *			  max_attempts, retry_delay, max_skipped, throttle, schedule, dry_run)
  */
 Datum
 batchagg_create_job(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {
-		"name", "relation",       "command",        NULL,          NULL, "mode",   "workers",
-		NULL,   "min_batch_size", "max_batch_size", NULL,          NULL, NULL,     NULL,
-		NULL,   "max_attempts",   "retry_delay",    "max_skipped", NULL, "dry_run"};
+		"name", "relation",       "command",        NULL,          NULL, "mode", "workers",
+		NULL,   "min_batch_size", "max_batch_size", NULL,          NULL, NULL,   NULL,
+		NULL,   "max_attempts",   "retry_delay",    "max_skipped", NULL, NULL,   "dry_run"};
 	BaJob job = {0};
 	BaRange *range;
 	char *mode;
@@ -269,13 +271,14 @@ batchagg_create_job(PG_FUNCTION_ARGS)
 	job.max_attempts = PG_GETARG_INT32(15);
 	job.retry_delay = get_ms(fcinfo, 16);
 	job.max_skipped = PG_GETARG_INT64(17);
-	schedule = get_text(fcinfo, 18);
+	schedule = get_text(fcinfo, 19);
 	job.search_path = namespace_search_path;
 
 	ba_job_worker_check_login(job.owner);
 	range = check_job(&job);
 	ba_job_run_check_null_keys(&job, range);
-	if (PG_GETARG_BOOL(19))
+	job.throttle = PG_ARGISNULL(18) ? NULL : ba_throttle_check(PG_GETARG_JSONB_P(18));
+	if (PG_GETARG_BOOL(20))
 	{
 		show_dry_run(&job, range);
 		if (schedule != NULL)
@@ -319,14 +322,30 @@ ba_job_check_owner(const BaJob *job)
 }
 
 /*
+ * Returns an argument that is a text, what there is where it is NULL, and NULL where it is empty.
+ */
+static char *
+get_new_text(FunctionCallInfo fcinfo, int arg, char *old)
+{
+	char *text;
+
+	if (PG_ARGISNULL(arg))
+		return old;
+	text = get_text(fcinfo, arg);
+	return text[0] == '\0' ? NULL : text;
+}
+
+/*
  * alter_job(name, batch_size, workers, target_time, min_batch_size, max_batch_size,
- *			 statement_timeout, lock_timeout, max_attempts, retry_delay, max_skipped, command,
- *			 null_command, before_command, after_command)
+ *			 statement_timeout, lock_timeout, max_attempts, retry_delay, max_skipped, throttle,
+ *			 command, null_command, before_command, after_command)
+ *
+ * NULL leaves a setting as it is. What may be absent is taken away by 0, '' or '{}'.
  */
 Datum
 batchagg_alter_job(PG_FUNCTION_ARGS)
 {
-	/* arguments that are numbers; NULL leaves a setting as it is */
+	/* arguments that are numbers */
 	static const int numbers[] = {1, 2, 4, 5, 8, 10};
 	int64 values[lengthof(numbers)];
 	int64 *given[lengthof(numbers)];
@@ -338,7 +357,7 @@ batchagg_alter_job(PG_FUNCTION_ARGS)
 
 	require(fcinfo, 0, "name");
 	job = ba_job_get_own(get_text(fcinfo, 0));
-	for (int i = 11; i <= 14; i++)
+	for (int i = 12; i <= 15; i++)
 	{
 		if (!PG_ARGISNULL(i) && ba_summary_has_job(job->id))
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -365,16 +384,14 @@ batchagg_alter_job(PG_FUNCTION_ARGS)
 		job->max_attempts = (int) values[4];
 	if (given[5] != NULL)
 		job->max_skipped = values[5];
-	if (given[0] != NULL)
-		check_bounds("batch_size", values[0], 1, MAX_BATCH_SIZE);
 	job->target_ms = PG_ARGISNULL(3) ? job->target_ms : get_ms(fcinfo, 3);
 	job->statement_timeout = PG_ARGISNULL(6) ? job->statement_timeout : (int) get_ms(fcinfo, 6);
 	job->lock_timeout = PG_ARGISNULL(7) ? job->lock_timeout : (int) get_ms(fcinfo, 7);
 	job->retry_delay = PG_ARGISNULL(9) ? job->retry_delay : get_ms(fcinfo, 9);
-	job->command = PG_ARGISNULL(11) ? job->command : get_text(fcinfo, 11);
-	job->null_command = PG_ARGISNULL(12) ? job->null_command : get_text(fcinfo, 12);
-	job->before_command = PG_ARGISNULL(13) ? job->before_command : get_text(fcinfo, 13);
-	job->after_command = PG_ARGISNULL(14) ? job->after_command : get_text(fcinfo, 14);
+	job->command = PG_ARGISNULL(12) ? job->command : get_text(fcinfo, 12);
+	job->null_command = get_new_text(fcinfo, 13, job->null_command);
+	job->before_command = get_new_text(fcinfo, 14, job->before_command);
+	job->after_command = get_new_text(fcinfo, 15, job->after_command);
 
 	/* As its owner, whose privileges count; as for any maintenance of what belongs to another. */
 	guc_level = NewGUCNestLevel();
@@ -383,6 +400,8 @@ batchagg_alter_job(PG_FUNCTION_ARGS)
 	SetUserIdAndSecContext(job->owner, context | SECURITY_RESTRICTED_OPERATION);
 	range = check_job(job);
 	(void) ba_command_explain(job->command, range, NULL, NULL);
+	if (!PG_ARGISNULL(11))
+		job->throttle = ba_throttle_check(PG_GETARG_JSONB_P(11));
 	SetUserIdAndSecContext(user, context);
 	AtEOXact_GUC(false, guc_level);
 
@@ -394,17 +413,16 @@ batchagg_alter_job(PG_FUNCTION_ARGS)
 		"0) "
 		"* interval '1 millisecond', max_attempts = $9, retry_delay = $10 * interval '1 "
 		"millisecond', max_skipped = $11, command = $12, null_command = $13, before_command = $14, "
-		"after_command = $15 "
-		"WHERE id = $1",
+		"after_command = $15, throttle = $16::jsonb WHERE id = $1",
 		"llilllii"
-		"illtttt",
+		"illttttt",
 		job->id, job->batch_size, job->workers, job->target_ms, job->min_batch_size,
 		job->max_batch_size, job->statement_timeout, job->lock_timeout, job->max_attempts,
 		job->retry_delay, job->max_skipped, job->command, job->null_command, job->before_command,
-		job->after_command);
+		job->after_command, job->throttle);
 
 	/* What was measured is of another command, or not wanted. */
-	if (!PG_ARGISNULL(1) || !PG_ARGISNULL(11))
+	if (!PG_ARGISNULL(1) || !PG_ARGISNULL(12))
 		(void) ba_catalog_execute_alone("UPDATE batchagg.run SET batch_size = $2, measured = false "
 										"WHERE job_id = $1 AND planned",
 										"ll", job->id, ba_size_first(job));

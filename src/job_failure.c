@@ -84,7 +84,8 @@ set_status(const BaTask *task, const char *status, int64 delay, const ErrorData 
 		"UPDATE batchagg.task SET status = $2, "
 		"not_before = CASE WHEN $3 > 0 THEN clock_timestamp() + $3 * interval '1 millisecond' END, "
 		"sqlstate = $4, message = $5, detail = $6, hint = $7, context = $8, "
-		"finished_at = clock_timestamp() WHERE id = $1",
+		"finished_at = clock_timestamp(), failed_at = clock_timestamp(), failed_attempt = attempts "
+		"WHERE id = $1",
 		"ltlttttt", task->id, status, delay, unpack_sql_state(error->sqlerrcode), error->message,
 		error->detail, error->hint, error->context);
 }

@@ -13,10 +13,15 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/float.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "job.h"
 
@@ -175,6 +180,54 @@ split(BaRange *range, const char *first, const char *last, char **left_last, cha
 }
 
 /*
+ * Returns a key as a number that grows with it, NaN where its type has none.
+ */
+static double
+key_to_number(BaRange *range, const char *text)
+{
+	bool isnull;
+	Datum key = ba_range_key_in(range, text, &isnull);
+
+	if (isnull)
+		return get_float8_nan();
+	switch (range->type)
+	{
+		case INT2OID:
+			return DatumGetInt16(key);
+		case INT4OID:
+			return DatumGetInt32(key);
+		case INT8OID:
+			return (double) DatumGetInt64(key);
+		case FLOAT4OID:
+			return DatumGetFloat4(key);
+		case FLOAT8OID:
+			return DatumGetFloat8(key);
+		case NUMERICOID:
+			return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, key));
+		case DATEOID:
+			return DatumGetDateADT(key);
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return (double) DatumGetTimestamp(key);
+		default:
+			return get_float8_nan();
+	}
+}
+
+/*
+ * As if keys were spread evenly.
+ */
+static double
+fraction(BaRange *range, const char *start, const char *position, const char *end)
+{
+	double from = key_to_number(range, start);
+	double to = key_to_number(range, end);
+	double part = (key_to_number(range, position) - from) / (to - from);
+
+	return part > 0 && part <= 1 ? part : -1;
+}
+
+/*
  * Tells whether there are rows whose key is NULL, for a column that may be.
  */
 bool
@@ -204,5 +257,6 @@ const BaRangeKind ba_key_range = {
 	.last_key = last_key,
 	.next = next,
 	.split = split,
+	.fraction = fraction,
 	.check = check,
 };

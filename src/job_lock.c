@@ -105,6 +105,17 @@ ba_lock_take_slot(void)
 }
 
 /*
+ * Gives the place back that this process has, if it has one.
+ */
+void
+ba_lock_leave_slot(void)
+{
+	if (my_slot > 0)
+		ba_lock_release(BA_LOCK_SLOT, my_slot, ExclusiveLock);
+	my_slot = 0;
+}
+
+/*
  * Tells whether one of those places is free just now.
  */
 bool

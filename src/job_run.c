@@ -114,7 +114,8 @@ ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end
 	ba_catalog_execute(
 		"UPDATE batchagg.run SET planned = true, is_full = $2, position = $3, end_key "
 		"= $4, cut_done = $5, filenode = $6, total_rows = NULLIF($7, -1), batch_size "
-		"= $8, measured = $9, hold_reason = NULL, started_at = clock_timestamp() WHERE id = $1",
+		"= $8, measured = $9, start_key = $3, hold_reason = NULL, started_at = clock_timestamp() "
+		"WHERE id = $1",
 		"lbttbollb", run->id, full, run->position, run->end_key, run->cut_done, run->filenode,
 		run->total_rows, run->batch_size, run->measured);
 	ba_catalog_end(&catalog);

@@ -38,8 +38,8 @@ PG_FUNCTION_INFO_V1(batchagg_create_summary);
 #define ARGUMENT_QUERY 1
 #define ARGUMENT_KEY 2
 #define ARGUMENT_WORKERS 5
-#define ARGUMENT_DRY_RUN 15
-#define ARGUMENT_COUNT 16
+#define ARGUMENT_DRY_RUN 16
+#define ARGUMENT_COUNT 17
 
 /*
  * Fixes the settings that change how names and constants are deparsed, until the caller ends the
@@ -174,11 +174,11 @@ create_job(FunctionCallInfo fcinfo, const BaSummary *summary, const char *key, c
 		"SELECT batchagg.create_job(name => $1, key => $3, batch_size => $4, mode => $5, "
 		"workers => $6, target_time => $7, min_batch_size => $8, max_batch_size => $9, "
 		"statement_timeout => $10, lock_timeout => $11, max_attempts => $12, retry_delay => $13, "
-		"max_skipped => $14, schedule => $15, dry_run => $16, relation => $17, command => $2, "
-		"null_command => $18, before_command => $19, after_command => $20)";
-	Oid types[] = {TEXTOID, TEXTOID, NAMEOID,     INT8OID,     TEXTOID, INT4OID,     INTERVALOID,
-				   INT8OID, INT8OID, INTERVALOID, INTERVALOID, INT4OID, INTERVALOID, INT8OID,
-				   TEXTOID, BOOLOID, REGCLASSOID, TEXTOID,     TEXTOID, TEXTOID};
+		"max_skipped => $14, throttle => $15, schedule => $16, dry_run => $17, relation => $18, "
+		"command => $2, null_command => $19, before_command => $20, after_command => $21)";
+	Oid types[] = {TEXTOID,  TEXTOID, NAMEOID,     INT8OID,     TEXTOID, INT4OID,     INTERVALOID,
+				   INT8OID,  INT8OID, INTERVALOID, INTERVALOID, INT4OID, INTERVALOID, INT8OID,
+				   JSONBOID, TEXTOID, BOOLOID,     REGCLASSOID, TEXTOID, TEXTOID,     TEXTOID};
 	Datum values[lengthof(types)];
 	char nulls[lengthof(types)];
 	NameData key_name;
@@ -312,7 +312,7 @@ ba_summary_drop(int64 job_id)
  * create_summary(name text, query text, key name, batch_size bigint, mode text, workers int,
  *				  target_time interval, min_batch_size bigint, max_batch_size bigint,
  *				  statement_timeout interval, lock_timeout interval, max_attempts int,
- *				  retry_delay interval, max_skipped bigint, schedule text, dry_run boolean)
+ *				  retry_delay interval, max_skipped bigint, throttle jsonb, schedule text, dry_run boolean)
  */
 Datum
 batchagg_create_summary(PG_FUNCTION_ARGS)

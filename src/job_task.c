@@ -99,10 +99,11 @@ claim_next(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *mea
 {
 	BaCatalog catalog;
 	bool running;
+	double fraction;
 
 	ba_catalog_begin(&catalog);
 	running =
-		ba_catalog_execute("SELECT position, cut_done, batch_size, measured, cut_rows "
+		ba_catalog_execute("SELECT position, cut_done, batch_size, measured, cut_rows, start_key "
 						   "FROM batchagg.run WHERE id = $1 AND status = 'running' FOR UPDATE",
 						   "l", run->id) > 0;
 	if (running)
@@ -112,6 +113,7 @@ claim_next(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *mea
 		run->batch_size = ba_catalog_int(0, 2, 1);
 		run->measured = ba_catalog_bool(0, 3);
 		run->cut_rows = ba_catalog_int(0, 4, 0);
+		run->start_key = ba_catalog_text(0, 5);
 	}
 	ba_catalog_end(&catalog);
 	if (!running || run->cut_done)
@@ -130,8 +132,11 @@ claim_next(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *mea
 
 	task->null_keys = false;
 	task->attempts = 1;
+	if (run->start_key == NULL)
+		run->start_key = task->first;
 	run->position = task->last;
 	run->cut_rows += Max(task->rows, 0);
+	fraction = range->kind->fraction(range, run->start_key, run->position, run->end_key);
 	ba_catalog_begin(&catalog);
 	ba_catalog_execute("INSERT INTO batchagg.task (run_id, status, first_key, last_key, row_count, "
 					   "attempts, pid, started_at) "
@@ -140,9 +145,9 @@ claim_next(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *mea
 					   "lttli", run->id, task->first, task->last, task->rows, MyProcPid);
 	task->id = ba_catalog_int(0, 0, 0);
 	ba_catalog_execute("UPDATE batchagg.run SET position = $2, batch_size = $3, measured = $4, "
-					   "cut_rows = $5 WHERE id = $1",
-					   "ltlbl", run->id, run->position, run->batch_size, run->measured,
-					   run->cut_rows);
+					   "cut_rows = $5, start_key = $6, cut_fraction = NULLIF($7, -1) WHERE id = $1",
+					   "ltlbltf", run->id, run->position, run->batch_size, run->measured,
+					   run->cut_rows, run->start_key, fraction);
 	if (job->incremental)
 		ba_catalog_execute("UPDATE batchagg.job SET watermark = $2 WHERE id = $1", "lt", job->id,
 						   run->position);
@@ -180,7 +185,8 @@ take_back_orphans(const BaJob *job, int64 run_id)
 			"UPDATE batchagg.task SET status = CASE WHEN attempts < $2 THEN 'pending' ELSE "
 			"'failed' END, sqlstate = '57P02', message = 'the process that worked on it ended', "
 			"detail = NULL, hint = 'The server log tells why.', context = NULL, "
-			"finished_at = clock_timestamp() WHERE id = $1",
+			"finished_at = clock_timestamp(), failed_at = clock_timestamp(), failed_attempt = "
+			"attempts WHERE id = $1",
 			"li", ids[i], job->max_attempts);
 	}
 	ba_catalog_end(&catalog);
@@ -217,6 +223,22 @@ ba_task_claim(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *
 }
 
 /*
+ * Returns the command of a task. Throws where the job was altered to have none.
+ */
+const char *
+ba_task_command(const BaJob *job, const BaTask *task)
+{
+	if (!task->null_keys)
+		return job->command;
+	if (job->null_command == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("job \"%s\" has no null_command any more", job->name),
+						errdetail("The task is that of the rows whose key is null."),
+						errhint("Give the job one and retry the task, or skip it.")));
+	return job->null_command;
+}
+
+/*
  * Does a task and marks it done, in the current transaction, which then has to be committed. Sets
  * what was measured.
  */
@@ -235,10 +257,8 @@ ba_task_execute(const BaJob *job, const BaJobRun *run, BaRange *range, const BaT
 	range->kind->check(range, run->filenode);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	INSTR_TIME_SET_CURRENT(start);
-	if (task->null_keys)
-		affected = ba_command_run(job->null_command, NULL, NULL, NULL);
-	else
-		affected = ba_command_run(job->command, range, task->first, task->last);
+	affected = ba_command_run(ba_task_command(job, task), task->null_keys ? NULL : range,
+							  task->first, task->last);
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
 	PopActiveSnapshot();

@@ -119,6 +119,18 @@ split(BaRange *range, const char *first, const char *last, char **left_last, cha
 	return true;
 }
 
+static double
+fraction(BaRange *range, const char *start, const char *position, const char *end)
+{
+	BlockNumber block;
+	BlockNumber end_block;
+	OffsetNumber offset;
+
+	read_tid(range, position, &block, &offset);
+	read_tid(range, end, &end_block, &offset);
+	return (block + 1.0) / (end_block + 1.0);
+}
+
 static void
 check(BaRange *range, Oid filenode)
 {
@@ -136,5 +148,6 @@ const BaRangeKind ba_tid_range = {
 	.last_key = last_key,
 	.next = next,
 	.split = split,
+	.fraction = fraction,
 	.check = check,
 };

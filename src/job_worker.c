@@ -57,6 +57,9 @@
 #define SHORT_NAP 20
 #define LONG_NAP 500
 
+/* how long a reason to hold stands before other figures in it are written, ms */
+#define HOLD_PAUSE 10000
+
 /* What step returns where the process has nothing more to do. */
 #define LEAVE (-1)
 
@@ -199,14 +202,44 @@ ba_process_nap(long ms)
 }
 
 /*
- * Shows why the run does not go on, NULL where it does, in the current transaction.
+ * Tells whether two reasons to hold differ in figures alone.
+ */
+static bool
+is_same_hold(const char *one, const char *other)
+{
+	static const char *const digits = "0123456789.";
+
+	for (;;)
+	{
+		one += strspn(one, digits);
+		other += strspn(other, digits);
+		if (*one != *other)
+			return false;
+		if (*one == '\0')
+			return true;
+		one++;
+		other++;
+	}
+}
+
+/*
+ * Shows why the run does not go on, NULL where it does, in the current transaction. A run that
+ * holds for hours must not write a row version at each look.
  */
 void
 ba_process_set_hold(BaJobRun *run, const char *reason)
 {
-	if (run->hold_reason == NULL ? reason == NULL
-								 : reason != NULL && strcmp(run->hold_reason, reason) == 0)
+	static TimestampTz written = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (run->hold_reason == NULL && reason == NULL)
 		return;
+	if (run->hold_reason != NULL && reason != NULL &&
+		(strcmp(run->hold_reason, reason) == 0 ||
+		 (is_same_hold(run->hold_reason, reason) &&
+		  !TimestampDifferenceExceeds(written, now, HOLD_PAUSE))))
+		return;
+	written = now;
 	ba_catalog_execute_alone("UPDATE batchagg.run SET hold_reason = $2 WHERE id = $1", "lt",
 							 run->id, reason);
 	run->hold_reason = reason == NULL ? NULL : pstrdup(reason);
@@ -323,7 +356,7 @@ do_task(BaJob *job, BaJobRun *run, BaRange *range, const BaTask *task, BaMeasure
 							   psprintf("batchagg job %s, task " INT64_FORMAT " (%s .. %s): %s",
 										job->name, task->id, task->null_keys ? "NULL" : task->first,
 										task->null_keys ? "NULL" : task->last,
-										task->null_keys ? job->null_command : job->command));
+										ba_task_command(job, task)));
 		ba_task_execute(job, run, range, task, measure);
 		ba_process_commit();
 	}
@@ -376,30 +409,32 @@ step(BaMeasure *measure)
 						PGC_S_SESSION);
 	named = true;
 	ba_command_use_settings(job);
-	if (!run->planned)
-	{
-		if (start.runner)
-			return ba_process_plan(job, run) ? 0 : SHORT_NAP;
-		ba_process_commit();
-		return LEAVE;
-	}
-	if (!ba_lock_is_mine(BA_LOCK_JOB, job->id, ShareLock) &&
+	if (run->planned && !ba_lock_is_mine(BA_LOCK_JOB, job->id, ShareLock) &&
 		!ba_lock_try(BA_LOCK_JOB, job->id, ShareLock))
 		elog(ERROR, "job \"%s\" is locked while its run is planned", job->name);
-	if (!start.runner && ba_lock_count_holders(BA_LOCK_JOB, job->id) > job->workers)
+	if (!start.runner &&
+		(!run->planned || ba_lock_count_holders(BA_LOCK_JOB, job->id) > job->workers))
 	{
 		ba_process_commit();
 		return LEAVE;
 	}
 
+	/* One that holds leaves its place among the processes to others. */
 	reason = ba_throttle_reason(job);
-	if (start.runner || reason != NULL)
+	if (reason != NULL)
+		ba_lock_leave_slot();
+	else if (run->planned && !ba_lock_take_slot())
+		reason = psprintf("max_job_workers: all %d of batchagg.max_job_workers are at work",
+						  batchagg_max_job_workers);
+	if (reason != NULL || (start.runner && run->planned))
 		ba_process_set_hold(run, reason);
 	if (reason != NULL)
 	{
 		ba_process_commit();
 		return start.runner ? LONG_NAP : LEAVE;
 	}
+	if (!run->planned)
+		return ba_process_plan(job, run) ? 0 : SHORT_NAP;
 	if (start.runner)
 		launch_workers(job);
 

@@ -79,7 +79,7 @@ SELECT count(*) FROM batchagg.job WHERE name = 'x';
 -- altering
 SELECT batchagg.alter_job('nobody', workers => 2);
 SELECT batchagg.alter_job('k1', workers => 0);
-SELECT batchagg.alter_job('k1', batch_size => 0);
+SELECT batchagg.alter_job('k1', batch_size => -5);
 SELECT batchagg.alter_job('k1', command => 'SELECT 1');
 SELECT batchagg.alter_job('k1', workers => 3, target_time => '2 s', statement_timeout => '1 min', lock_timeout => '5 s', max_skipped => 7,
 	max_attempts => 2, retry_delay => '3 s', min_batch_size => 10, max_batch_size => 1000, batch_size => 50, command => 'SELECT $2, $1');
@@ -88,6 +88,13 @@ SELECT :job_workers, :'job_target_time', :'job_statement_timeout', :'job_lock_ti
 	:job_min_batch_size, :job_max_batch_size, :job_batch_size, :'job_command';
 SELECT batchagg.alter_job('k1', target_time => '0', statement_timeout => '0');
 SELECT target_time, statement_timeout FROM batchagg.job WHERE name = 'k1';
+-- NULL stays; what may be absent goes by 0, by '' and by {}
+SELECT batchagg.alter_job('k1', null_command => 'SELECT 1', before_command => 'SELECT 2', after_command => 'SELECT 3', throttle => '{"active_sessions": 9}', batch_size => 60);
+SELECT batchagg.alter_job('k1', null_command => NULL, workers => 2);
+SELECT batch_size, lock_timeout, null_command, before_command, after_command, throttle FROM batchagg.job WHERE name = 'k1';
+SELECT batchagg.alter_job('k1', batch_size => 0, lock_timeout => '0', null_command => '', before_command => '', after_command => '', throttle => '{}');
+SELECT batch_size, lock_timeout, null_command, before_command, after_command, throttle FROM batchagg.job WHERE name = 'k1';
+SELECT batchagg.alter_job('k1', command => '');
 
 -- who may
 SET client_min_messages = warning;
@@ -106,7 +113,6 @@ SELECT batchagg.create_job('mine', 'things', 'SELECT id FROM things WHERE id BET
 SELECT * FROM batchagg.job;
 SELECT * FROM batchagg.run;
 SELECT * FROM batchagg.task;
-SELECT batchagg.run_is_alive(1);
 SET ROLE regress_job_other;
 SELECT batchagg.start_job('mine');
 CALL batchagg.run_job('mine');

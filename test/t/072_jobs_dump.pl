@@ -22,7 +22,7 @@ $node->safe_psql('postgres', q{
 	SET search_path = "odd ""one", public;
 	SELECT batchagg.create_job('stream', 'source', mode => 'incremental', batch_size => 300, workers => 2, target_time => '2 s',
 		command => 'INSERT INTO seen SELECT * FROM source WHERE id BETWEEN $1 AND $2');
-	SELECT batchagg.create_job('other', 'source', command => 'SELECT $1, $2', max_skipped => 7);
+	SELECT batchagg.create_job('other', 'source', command => 'SELECT $1, $2', max_skipped => 7, throttle => '{"time_window": "22:00-06:00 Europe/Berlin", "active_sessions": 9}');
 	CALL batchagg.run_job('stream');
 });
 my $definitions = q{SELECT j FROM batchagg.job j ORDER BY id};
