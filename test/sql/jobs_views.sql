@@ -1,5 +1,5 @@
 -- The views of jobs: who sees what, and what they say of jobs that do not run. Runs
--- under way are in test/t/076_job_views.pl.
+-- under way are in test/t/079_job_views.pl.
 SET client_min_messages = warning;
 CREATE TABLE parcels (id int PRIMARY KEY, note text);
 INSERT INTO parcels SELECT n, 'n' FROM generate_series(1, 100) n;
