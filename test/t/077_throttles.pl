@@ -7,12 +7,13 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use BatchaggTest;
+use HeldJob;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $node = new_server(
+$node = new_server(
 	'throttles', q{
 max_worker_processes = 12
 batchagg.max_job_workers = 2
@@ -23,69 +24,13 @@ archive_mode = on
 archive_command = 'true'
 });
 
-sub sql { return $node->safe_psql('postgres', $_[0]) }
-sub poll { return $node->poll_query_until('postgres', @_) }
-
+make_held_job(2);
 sql(q{
-	CREATE ROLE clerk LOGIN;
-	GRANT USAGE ON SCHEMA batchagg TO clerk;
-	GRANT CREATE ON SCHEMA public TO clerk;
 	SET ROLE clerk;
-	CREATE TABLE source (id int PRIMARY KEY, k int);
-	INSERT INTO source SELECT n, n % 7 FROM generate_series(1, 1000) n;
-	CREATE TABLE seen (id int, k int);
 	CREATE TABLE reason (why text);
-	SELECT batchagg.create_job('held', 'source', batch_size => 100, workers => 2, before_command => 'DELETE FROM seen',
-		command => 'INSERT INTO seen SELECT * FROM source WHERE id BETWEEN $1 AND $2');
 	SELECT batchagg.create_job('other', 'source', batch_size => 100,
 		command => 'SELECT count(*) FROM source WHERE id BETWEEN $1 AND $2');
 });
-my $exact = q{SELECT count(*) = 1000 AND count(DISTINCT id) = 1000 FROM seen};
-my $run;
-
-sub throttle
-{
-	my ($json) = @_;
-	$json =~ s/'/''/g;
-	sql("SELECT batchagg.alter_job('held', throttle => '$json')");
-}
-
-# Starts the job, which has to hold before its first batch for a reason like that.
-sub holds
-{
-	my ($what, $reason) = @_;
-	sql('TRUNCATE seen; INSERT INTO seen VALUES (-1)');
-	$run = sql(q{SET ROLE clerk; SELECT batchagg.start_job('held')});
-	ok(poll("SELECT coalesce(bool_or(hold_reason ~ '$reason' AND is_alive), false) FROM batchagg.progress WHERE run_id = $run"), "$what: holds")
-	  or diag(sql("SELECT status, hold_reason, message FROM batchagg.run WHERE id = $run"));
-	is(sql('SELECT count(*) FROM seen'), '1', "$what: nothing is done, not even what comes before the first batch");
-}
-
-# The job under way comes to its end.
-sub goes_on
-{
-	my ($what) = @_;
-	ok(poll("SELECT status = 'done' FROM batchagg.run WHERE id = $run"), "$what: goes on")
-	  or diag(sql("SELECT status, hold_reason, message FROM batchagg.run WHERE id = $run"));
-	is(sql($exact), 't', "$what: each row once");
-	is(sql("SELECT hold_reason IS NULL FROM batchagg.run WHERE id = $run"), 't', "$what: no reason is left");
-}
-
-# The job is started and comes to its end.
-sub runs
-{
-	my ($what) = @_;
-	sql('TRUNCATE seen');
-	$run = sql(q{SET ROLE clerk; SELECT batchagg.start_job('held')});
-	goes_on($what);
-}
-
-sub no_process_left
-{
-	my ($after) = @_;
-	ok(poll(q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%')
-			AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')}), "no process and no lock is left: $after");
-}
 
 # --------------------------------------------------------------- the user's query
 
@@ -121,7 +66,7 @@ is(sql(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database 
 
 # it may be paused, altered and cancelled
 sql(q{SELECT batchagg.pause_job('held')});
-no_process_left('a pause of a held run');
+no_process_left($node, 'a pause of a held run');
 is(sql("SELECT status FROM batchagg.run WHERE id = $run"), 'paused', 'paused');
 sql(q{UPDATE reason SET why = 'still'});
 is(sql(q{SELECT batchagg.resume_job('held')}), $run, 'resumed');
@@ -132,7 +77,7 @@ goes_on('a query that has no reason any more');
 sql(q{INSERT INTO reason VALUES ('cancel me')});
 holds('a query', '^query: cancel me$');
 is(sql("SELECT batchagg.cancel_run($run)"), 't', 'a held run is cancelled');
-no_process_left('a cancel of a held run');
+no_process_left($node, 'a cancel of a held run');
 holds('a query', '^query: cancel me$');
 throttle('{}');
 goes_on('a throttle taken away');
@@ -273,7 +218,7 @@ sql(q{ALTER TABLE vacuumed_1 SET (autovacuum_enabled = off)});   # which cancels
 ok(poll("SELECT status = 'done' FROM batchagg.run WHERE id = $run"), 'autovacuum: goes on');
 is(sql("SELECT rows_done FROM batchagg.job_status WHERE job = 'vacuumed'"), '25000', 'with all batches');
 
-no_process_left('all of it');
+no_process_left($node, 'all of it');
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC|signal 11|signal 6|XX000/, 'nothing crashed');
 unlike(slurp_file($node->logfile), qr/WARNING:.*(?:leak|reference|snapshot)/, 'no leak was warned of');
 

@@ -6,77 +6,19 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use BatchaggTest;
+use HeldJob;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_server('primary', "max_worker_processes = 12\nautovacuum = off\nwal_keep_size = 512MB", allows_streaming => 1);
+$node = new_server('primary', "max_worker_processes = 12\nautovacuum = off\nwal_keep_size = 512MB", allows_streaming => 1);
 
-sub sql { return $node->safe_psql('postgres', $_[0]) }
-sub poll { return $node->poll_query_until('postgres', @_) }
-
-sql(q{
-	CREATE ROLE clerk LOGIN;
-	GRANT USAGE ON SCHEMA batchagg TO clerk;
-	GRANT CREATE ON SCHEMA public TO clerk;
-	SET ROLE clerk;
-	CREATE TABLE source (id int PRIMARY KEY, k int);
-	INSERT INTO source SELECT n, n % 7 FROM generate_series(1, 1000) n;
-	CREATE TABLE seen (id int, k int);
-	SELECT batchagg.create_job('held', 'source', batch_size => 100, before_command => 'DELETE FROM seen',
-		command => 'INSERT INTO seen SELECT * FROM source WHERE id BETWEEN $1 AND $2');
-});
-my $exact = q{SELECT count(*) = 1000 AND count(DISTINCT id) = 1000 FROM seen};
-my $run;
-
-sub throttle
-{
-	my ($json) = @_;
-	$json =~ s/'/''/g;
-	sql("SELECT batchagg.alter_job('held', throttle => '$json')");
-}
-
-# Starts the job, which has to hold before its first batch for a reason like that.
-sub holds
-{
-	my ($what, $reason) = @_;
-	sql('TRUNCATE seen; INSERT INTO seen VALUES (-1)');
-	$run = sql(q{SET ROLE clerk; SELECT batchagg.start_job('held')});
-	ok(poll("SELECT coalesce(bool_or(hold_reason ~ '$reason' AND is_alive), false) FROM batchagg.progress WHERE run_id = $run"), "$what: holds")
-	  or diag(sql("SELECT status, hold_reason, message FROM batchagg.run WHERE id = $run"));
-	is(sql('SELECT count(*) FROM seen'), '1', "$what: nothing is done, not even what comes before the first batch");
-}
+make_held_job(1);
 
 # Waits until the server has measured a lag that is too long.
 sub lags
 {
 	ok(poll(q{SELECT replay_lag > '1 s' FROM pg_stat_replication}), 'the standby lags');
-}
-
-# The job under way comes to its end.
-sub goes_on
-{
-	my ($what) = @_;
-	ok(poll("SELECT status = 'done' FROM batchagg.run WHERE id = $run"), "$what: goes on")
-	  or diag(sql("SELECT status, hold_reason, message FROM batchagg.run WHERE id = $run"));
-	is(sql($exact), 't', "$what: each row once");
-	is(sql("SELECT hold_reason IS NULL FROM batchagg.run WHERE id = $run"), 't', "$what: no reason is left");
-}
-
-# The job is started and comes to its end.
-sub runs
-{
-	my ($what) = @_;
-	sql('TRUNCATE seen');
-	$run = sql(q{SET ROLE clerk; SELECT batchagg.start_job('held')});
-	goes_on($what);
-}
-
-sub no_process_left
-{
-	my ($after) = @_;
-	ok(poll(q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%')
-			AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')}), "no process and no lock is left: $after");
 }
 
 $node->backup('standby');
@@ -136,7 +78,7 @@ goes_on('a standby that is gone');
 	$receive->kill_kill;
 }
 
-no_process_left('all of it');
+no_process_left($node, 'all of it');
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC|signal 11|signal 6|XX000/, 'nothing crashed');
 unlike(slurp_file($node->logfile), qr/WARNING:.*(?:leak|reference|snapshot)/, 'no leak was warned of');
 
