@@ -278,8 +278,7 @@ held_by_query(const BaJob *job, const BaLimit *limit)
 	{
 		int guc_level = NewGUCNestLevel();
 
-		(void) set_config_option("transaction_read_only", "on", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		XactReadOnly = true; /* until the subtransaction ends */
 		enable_timeout_after(STATEMENT_TIMEOUT,
 							 job->statement_timeout > 0 ? job->statement_timeout : QUERY_TIMEOUT);
 		PushActiveSnapshot(GetTransactionSnapshot());
