@@ -159,7 +159,7 @@ $run = start('growing', 0);
 sql(q{INSERT INTO source SELECT n, n, now() + n * interval '1 minute' FROM generate_series(12001, 14000) n});
 end($run);
 $run = start('growing', 1);
-$node->restart('immediate');
+$node->restart;
 is(progress($run, 'status, is_alive, workers, batches_done, eta IS NULL'), 'running|f|0|1|t', 'after a restart without preload nobody is at work');
 is(sql(q{SELECT state, last_run, batches_done FROM batchagg.job_status WHERE job = 'growing'}), "interrupted|$run|1", 'job_status says interrupted');
 sql(q{UPDATE gate SET pass = 0; ALTER SEQUENCE passed RESTART; SET ROLE owner; SELECT batchagg.start_job('growing')});
