@@ -85,9 +85,16 @@ CREATE INDEX task_run_id_idx ON task (run_id, id);
 CREATE INDEX task_open_idx ON task (run_id, id) WHERE status IN ('pending', 'running');
 CREATE INDEX task_failed_idx ON task (run_id, id) WHERE status IN ('failed', 'skipped');
 
--- A dump carries the definitions, and the watermarks in them, but no runs: a run belongs to the
--- server it was started on. Numbers are not given twice, though.
+-- A dump carries the definitions, and the watermarks in them. A run belongs to the server it was
+-- started on, but for what an incremental one has left to do: the watermark is past it already, so
+-- nobody else would. Numbers are not given twice.
 SELECT pg_catalog.pg_extension_config_dump('job', '');
+SELECT pg_catalog.pg_extension_config_dump('run', $$
+	WHERE id IN (SELECT run_id FROM batchagg.task WHERE status IN ('pending', 'running', 'failed'))
+	AND job_id IN (SELECT id FROM batchagg.job WHERE mode = 'incremental')$$);
+SELECT pg_catalog.pg_extension_config_dump('task', $$
+	WHERE status IN ('pending', 'running', 'failed') AND run_id IN (
+		SELECT run.id FROM batchagg.run JOIN batchagg.job ON job.id = job_id WHERE mode = 'incremental')$$);
 SELECT pg_catalog.pg_extension_config_dump('job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('run_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('task_id_seq', '');

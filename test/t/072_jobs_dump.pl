@@ -1,5 +1,5 @@
-# A dump carries jobs with their watermarks, and no runs: what was taken before is
-# not taken again, in the same database or another.
+# A dump carries jobs with their watermarks, and of runs what incremental ones have
+# left to do: nothing is taken again, in the same database or another, nor left out.
 use strict;
 use warnings;
 use FindBin;
@@ -20,14 +20,29 @@ $node->safe_psql('postgres', q{
 	GRANT USAGE ON SCHEMA batchagg, "odd ""one" TO clerk;
 	SET ROLE clerk;
 	SET search_path = "odd ""one", public;
-	SELECT batchagg.create_job('stream', 'source', mode => 'incremental', batch_size => 300, workers => 2, target_time => '2 s',
+	SELECT batchagg.create_job('stream', 'source', mode => 'incremental', batch_size => 300, workers => 2, target_time => '2 s', max_batch_size => 300,
 		command => 'INSERT INTO seen SELECT * FROM source WHERE id BETWEEN $1 AND $2');
 	SELECT batchagg.create_job('other', 'source', command => 'SELECT $1, $2', max_skipped => 7, throttle => '{"time_window": "22:00-06:00 Europe/Berlin", "active_sessions": 9}');
 	CALL batchagg.run_job('stream');
+	SELECT batchagg.create_job('once', 'source', command => 'SELECT 1 / ($2 - 300) BETWEEN $1 AND $2', batch_size => 300, max_attempts => 1);
 });
+# two batches that wait for somebody to mend something, one of each kind of job
+$node->safe_psql('postgres', q{
+	ALTER TABLE seen ADD CONSTRAINT small CHECK (id <= 1300);
+	INSERT INTO "odd ""one".source (k) SELECT n FROM generate_series(1, 700) n;
+	SET ROLE clerk;
+	SELECT batchagg.alter_job('stream', max_attempts => 1);
+});
+for my $job ('stream', 'once')
+{
+	my (undef, undef, $error) = $node->psql('postgres', "SET ROLE clerk; CALL batchagg.run_job('$job')");
+	like($error, qr/failed/, "job $job has something left to do");
+}
+is($node->safe_psql('postgres', q{SELECT job, status, first_key, last_key FROM batchagg.job_errors WHERE task_id IS NOT NULL ORDER BY 1, 3}),
+	"once|failed|1|300\nstream|failed|1301|1600\nstream|failed|1601|1700", 'what that is');
 my $definitions = q{SELECT j FROM batchagg.job j ORDER BY id};
 my $want = $node->safe_psql('postgres', $definitions);
-like($want, qr/,1000,/, 'the watermark is part of the definition');
+like($want, qr/,1700,/, 'the watermark is part of the definition');
 my $last_run = $node->safe_psql('postgres', 'SELECT max(id) FROM batchagg.run');
 
 my $file = $node->basedir . '/dump';
@@ -44,11 +59,16 @@ for my $format ('plain', 'custom')
 		$node->command_ok([ 'pg_restore', '--exit-on-error', '--jobs', '2', '--dbname', $node->connstr('restored'), $file ], 'restored by pg_restore');
 	}
 	is($node->safe_psql('restored', $definitions), $want, "$format: the jobs are there");
-	is($node->safe_psql('restored', 'SELECT count(*) FROM batchagg.run'), '0', "$format: runs are not");
-	$node->safe_psql('restored', q{INSERT INTO "odd ""one".source (k) SELECT n FROM generate_series(1, 100) n; SET ROLE clerk; CALL batchagg.run_job('stream')});
-	is($node->safe_psql('restored', q{SELECT count(*), count(DISTINCT id) FROM seen}), '1100|1100', "$format: goes on at the watermark");
+	is($node->safe_psql('restored', 'SELECT name, run.status, (SELECT count(*) FROM batchagg.task WHERE run_id = run.id) FROM batchagg.run JOIN batchagg.job ON job.id = job_id'),
+		'stream|failed|2', "$format: of runs what an incremental job has left to do");
+	$node->safe_psql('restored', q{
+		ALTER TABLE seen DROP CONSTRAINT small;
+		INSERT INTO "odd ""one".source (k) SELECT n FROM generate_series(1, 100) n;
+		SET ROLE clerk;
+		CALL batchagg.run_job('stream')});
+	is($node->safe_psql('restored', q{SELECT count(*), count(DISTINCT id) FROM seen}), '1800|1800', "$format: goes on at the watermark, and does what was left");
 	cmp_ok($node->safe_psql('restored', 'SELECT max(id) FROM batchagg.run'), '>', $last_run, "$format: numbers are not given twice");
-	is($node->safe_psql('restored', q{SET ROLE clerk; SELECT batchagg.create_job('third', '"odd ""one".source', 'SELECT $1, $2')}), '3', "$format: nor those of jobs");
+	is($node->safe_psql('restored', q{SET ROLE clerk; SELECT batchagg.create_job('third', '"odd ""one".source', 'SELECT $1, $2')}), '4', "$format: nor those of jobs");
 	$node->safe_psql('postgres', 'DROP DATABASE restored');
 }
 $node->stop;
