@@ -55,7 +55,8 @@ typedef struct BaJob
 	char *name;
 	Oid owner;
 	Oid relation;
-	char *key; /* column, or "ctid" */
+	char *key;    /* column, or "ctid" */
+	Oid key_type; /* when the job was created, domains looked through */
 	char *command;
 	char *null_command;
 	char *before_command;
@@ -207,6 +208,7 @@ typedef struct BaRangeKind
 } BaRangeKind;
 
 extern BaRange *ba_range_open(Oid relation, const char *key);
+extern BaRange *ba_range_open_job(const BaJob *job);
 extern char *ba_range_choose_key(Oid relation);
 extern bool ba_range_has_null_key(BaRange *range);
 extern bool ba_range_is_lockable(BaRange *range);

@@ -9,7 +9,8 @@
  *
  * Operators are named by their schema and those of the type's default order, so the answers
  * depend on no search_path. An upper bound stands in all of them, never an open end: keys beyond the
- * run's end are not its business, and NULL is never between bounds.
+ * run's end are not its business, and NULL is never between bounds. (A row with a NULL in it is a
+ * key like any other, which IS NOT NULL would not say; IS DISTINCT FROM NULL does.)
  */
 #include "postgres.h"
 
@@ -109,7 +110,8 @@ static char *
 last_key(BaRange *range)
 {
 	return ask_key(range,
-				   psprintf("SELECT %s FROM %s WHERE %s IS NOT NULL ORDER BY %s DESC LIMIT 1",
+				   psprintf("SELECT %s FROM %s WHERE %s IS DISTINCT FROM NULL ORDER BY %s DESC "
+							"LIMIT 1",
 							range->key, range->relation_name, range->key, range->key),
 				   NULL, NULL, 0);
 }
@@ -126,7 +128,7 @@ first_key(BaRange *range, const char *position, const char *end)
 								range->relation_name, range->after_sql, range->key),
 					   position, end, 0);
 	return ask_key(range,
-				   psprintf("SELECT %s FROM %s WHERE %s IS NOT NULL ORDER BY %s LIMIT 1",
+				   psprintf("SELECT %s FROM %s WHERE %s IS DISTINCT FROM NULL ORDER BY %s LIMIT 1",
 							range->key, range->relation_name, range->key, range->key),
 				   NULL, NULL, 0);
 }
@@ -238,7 +240,8 @@ ba_range_has_null_key(BaRange *range)
 	if (!range->nullable)
 		return false;
 	ask(range,
-		psprintf("SELECT 1 FROM %s WHERE %s IS NULL LIMIT 1", range->relation_name, range->key),
+		psprintf("SELECT 1 FROM %s WHERE %s IS NOT DISTINCT FROM NULL LIMIT 1",
+				 range->relation_name, range->key),
 		NULL, NULL, 0);
 	found = SPI_processed > 0;
 	SPI_finish();

@@ -113,7 +113,7 @@ reset(void)
 bool
 ba_process_plan(BaJob *job, BaJobRun *run)
 {
-	BaRange *range = ba_range_open(job->relation, job->key);
+	BaRange *range = ba_range_open_job(job);
 
 	if (!ba_lock_is_mine(BA_LOCK_JOB, job->id, ExclusiveLock) &&
 		!ba_lock_try(BA_LOCK_JOB, job->id, ExclusiveLock))

@@ -16,9 +16,12 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "parser/parse_coerce.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -173,7 +176,7 @@ ba_range_choose_key(Oid relation)
 	}
 	if (attno != InvalidAttrNumber)
 		key = get_attname(relation, attno, false);
-	else if (rel->rd_rel->relam == HEAP_TABLE_AM_OID)
+	else if (RELKIND_HAS_STORAGE(rel->rd_rel->relkind) && rel->rd_rel->relam == HEAP_TABLE_AM_OID)
 		key = pstrdup("ctid");
 	else
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -235,10 +238,16 @@ ba_range_open(Oid relation, const char *key)
 					   NameStr(form->relname));
 	if (strcmp(key, "ctid") == 0)
 	{
-		if (form->relam != HEAP_TABLE_AM_OID)
+		if (!RELKIND_HAS_STORAGE(form->relkind) || form->relam != HEAP_TABLE_AM_OID)
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 							errmsg("only a heap table can be cut by ctid"),
 							errdetail("\"%s\" is not one.", NameStr(form->relname)),
+							errhint("Name a column: key => 'column'.")));
+		if (find_inheritance_children(relation, NoLock) != NIL)
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("a table that others inherit from cannot be cut by ctid"),
+							errdetail("The children of \"%s\" have TIDs of their own.",
+									  NameStr(form->relname)),
 							errhint("Name a column: key => 'column'.")));
 		range->kind = &ba_tid_range;
 		range->type = TIDOID;
@@ -274,5 +283,41 @@ ba_range_open(Oid relation, const char *key)
 	range->before_sql =
 		make_condition(range, type, BTGreaterEqualStrategyNumber, BTLessStrategyNumber);
 	ReleaseSysCache(tuple);
+	return range;
+}
+
+/*
+ * Tells whether what was printed as a key of one type is the same key, in the same order, read as one
+ * of another.
+ */
+static bool
+means_same(Oid old, Oid new)
+{
+	Oid family;
+
+	if (old == new)
+		return true;
+	family = lookup_type_cache(new, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+	return lookup_type_cache(old, TYPECACHE_BTREE_OPFAMILY)->btree_opf == family &&
+		   (family == INTEGER_BTREE_FAM_OID || IsBinaryCoercible(old, new));
+}
+
+/*
+ * Opens the relation of a job. Throws where its key has got another type, as the keys that are
+ * stored would mean others. A job without a key_type has none stored.
+ */
+BaRange *
+ba_range_open_job(const BaJob *job)
+{
+	BaRange *range = ba_range_open(job->relation, job->key);
+
+	if (OidIsValid(job->key_type) && !means_same(job->key_type, range->type))
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("key %s of %s has another type than when the job was created",
+							   range->key, range->relation_name),
+						errdetail("It was %s and is %s; keys of the one do not tell where to go on "
+								  "among those of the other.",
+								  format_type_be(job->key_type), format_type_be(range->type)),
+						errhint("Drop the job and create it anew.")));
 	return range;
 }

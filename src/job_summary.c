@@ -194,8 +194,8 @@ create_job(FunctionCallInfo fcinfo, const BaSummary *summary, const char *key, c
 	values[ARGUMENT_KEY] = NameGetDatum(&key_name);
 	nulls[ARGUMENT_KEY] = ' ';
 	values[ARGUMENT_COUNT] = ObjectIdGetDatum(summary->relid);
-	values[ARGUMENT_COUNT + 1] =
-		CStringGetTextDatum(ba_summary_command(summary, psprintf("%s IS NULL", range->key)));
+	values[ARGUMENT_COUNT + 1] = CStringGetTextDatum(
+		ba_summary_command(summary, psprintf("%s IS NOT DISTINCT FROM NULL", range->key)));
 	if (!range->nullable)
 		nulls[ARGUMENT_COUNT + 1] = 'n';
 	values[ARGUMENT_COUNT + 2] = CStringGetTextDatum(ba_summary_before_command(summary));

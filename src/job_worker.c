@@ -438,7 +438,7 @@ step(BaMeasure *measure)
 	if (start.runner)
 		launch_workers(job);
 
-	range = ba_range_open(job->relation, job->key);
+	range = ba_range_open_job(job);
 	claim = ba_task_claim(job, run, range, measure, &task);
 	measure->rows = 0;
 	if (claim == BA_CLAIM_END && start.runner)
