@@ -231,6 +231,7 @@ batchagg_run_job(PG_FUNCTION_ARGS)
 {
 	CallContext *call = (CallContext *) fcinfo->context;
 	MemoryContext context = fcinfo->flinfo->fn_mcxt;
+	MemoryContext look_context;
 	TimestampTz seen_alive = GetCurrentTimestamp();
 	TimestampTz noticed = seen_alive;
 	int64 done = 0;
@@ -257,11 +258,14 @@ batchagg_run_job(PG_FUNCTION_ARGS)
 	run_id = start(job, full);
 	SPI_commit();
 	pgstat_progress_start_command(BA_PROGRESS_WAIT, InvalidOid);
+	look_context = AllocSetContextCreate(context, "batchagg run_job", ALLOCSET_SMALL_SIZES);
 
 	for (;;)
 	{
 		TimestampTz now;
 
+		MemoryContextReset(look_context);
+		MemoryContextSwitchTo(look_context);
 		if (!ba_catalog_lock() || !look(run_id, &seen))
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 							errmsg("job \"%s\" was dropped during its run", name)));
@@ -552,29 +556,26 @@ batchagg_purge_history(PG_FUNCTION_ARGS)
 	BaCatalog catalog;
 	uint64 rows;
 	int64 *ids;
-	int64 purged = 0;
 
+	/* whose run it is comes before FOR UPDATE: those of others are not to be locked */
 	(void) ba_catalog_lock();
 	ba_catalog_begin(&catalog);
 	rows = ba_catalog_execute(
-		"SELECT run.id, owner::oid FROM batchagg.run JOIN batchagg.job ON job.id = job_id WHERE "
-		"finished_at < now() - $1 AND NOT (mode = 'incremental' AND EXISTS (SELECT FROM "
-		"batchagg.task WHERE run_id = run.id AND task.status IN ('pending', 'running', 'failed'))) "
-		"FOR UPDATE OF run SKIP LOCKED",
-		"v", age);
+		"SELECT run.id FROM batchagg.run JOIN batchagg.job ON job.id = job_id WHERE "
+		"finished_at < now() - $1 AND pg_has_role($2, owner::oid, 'USAGE') AND NOT (mode = "
+		"'incremental' AND EXISTS (SELECT FROM batchagg.task WHERE run_id = run.id AND "
+		"task.status IN ('pending', 'running', 'failed'))) FOR UPDATE OF run SKIP LOCKED",
+		"vo", age, catalog.user);
 	ids = palloc(Max(rows, 1) * sizeof(int64));
 	for (uint64 i = 0; i < rows; i++)
-	{
-		if (has_privs_of_role(catalog.user, (Oid) ba_catalog_int(i, 1, 0)))
-			ids[purged++] = ba_catalog_int(i, 0, 0);
-	}
-	for (int64 i = 0; i < purged; i++)
+		ids[i] = ba_catalog_int(i, 0, 0);
+	for (uint64 i = 0; i < rows; i++)
 	{
 		ba_catalog_execute("DELETE FROM batchagg.task WHERE run_id = $1", "l", ids[i]);
 		ba_catalog_execute("DELETE FROM batchagg.run WHERE id = $1", "l", ids[i]);
 	}
 	ba_catalog_end(&catalog);
-	PG_RETURN_INT64(purged);
+	PG_RETURN_INT64((int64) rows);
 }
 
 /*
