@@ -36,8 +36,8 @@ ba_failure_classify(const ErrorData *error)
 		case ERRCODE_CONFIGURATION_LIMIT_EXCEEDED:
 			return BA_FAILURE_TOO_LARGE;
 		case ERRCODE_QUERY_CANCELED:
-			/* core has one SQLSTATE for both */
-			return error->message != NULL && strstr(error->message, "timeout") != NULL
+			/* core has one SQLSTATE for both; message_id is in English whatever lc_messages says */
+			return error->message_id != NULL && strstr(error->message_id, "timeout") != NULL
 					   ? BA_FAILURE_TOO_LARGE
 					   : BA_FAILURE_PASSING;
 		case ERRCODE_RAISE_EXCEPTION:

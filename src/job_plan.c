@@ -84,15 +84,22 @@ list_writers(Oid relation, MemoryContext context)
 static void
 take_end(const BaJob *job, BaRange *range)
 {
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "batchagg planning", ALLOCSET_SMALL_SIZES);
 	char *end_key;
+	List *writers = NIL;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	end_key = range->kind->last_key(range);
 	PopActiveSnapshot();
-	planning.context =
-		AllocSetContextCreate(TopMemoryContext, "batchagg planning", ALLOCSET_SMALL_SIZES);
-	planning.end_key = end_key == NULL ? NULL : MemoryContextStrdup(planning.context, end_key);
-	planning.writers = job->incremental ? list_writers(job->relation, planning.context) : NIL;
+	if (end_key != NULL)
+		end_key = MemoryContextStrdup(context, end_key);
+	if (job->incremental)
+		writers = list_writers(job->relation, context);
+
+	/* an error until here must not leave a bound without its writers */
+	MemoryContextSetParent(context, TopMemoryContext);
+	planning = (Planning){context, end_key, writers};
 }
 
 /*

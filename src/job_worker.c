@@ -247,7 +247,8 @@ ba_process_set_hold(BaJobRun *run, const char *reason)
 
 /*
  * Loads the job and the run, in the current transaction. Returns false where the run is not to be
- * worked on any more.
+ * worked on any more. A run that was started in a transaction which pause_job could not look into is
+ * paused here.
  */
 bool
 ba_process_load(BaJob **job, BaJobRun **run)
@@ -255,6 +256,12 @@ ba_process_load(BaJob **job, BaJobRun **run)
 	*job = ba_catalog_get_job(start.job);
 	*run = ba_catalog_get_run(start.run);
 	if (*job == NULL || *run == NULL || strcmp((*run)->status, "running") != 0)
+		return false;
+	if ((*job)->paused &&
+		ba_catalog_execute_alone("UPDATE batchagg.run SET status = 'paused' FROM batchagg.job "
+								 "WHERE run.id = $1 AND run.status = 'running' AND job.id = "
+								 "job_id AND job.paused",
+								 "l", (*run)->id) > 0)
 		return false;
 	if ((*job)->owner != start.owner ||
 		!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(start.owner)))
@@ -434,7 +441,12 @@ step(BaMeasure *measure)
 		return start.runner ? LONG_NAP : LEAVE;
 	}
 	if (!run->planned)
-		return ba_process_plan(job, run) ? 0 : SHORT_NAP;
+	{
+		if (ba_process_plan(job, run))
+			return 0;
+		wait_nap = Min(wait_nap * 2, LONG_NAP);
+		return wait_nap;
+	}
 	if (start.runner)
 		launch_workers(job);
 

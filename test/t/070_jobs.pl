@@ -391,6 +391,21 @@ is(sql("SELECT status FROM batchagg.run WHERE id = $run"), 'cancelled', 'cancell
 is(sql("SELECT batchagg.cancel_run($run)"), 'f', 'a second time there is nothing to cancel');
 is(sql('SELECT count(*) FROM seen'), '0', 'batches at work are rolled back');
 
+# a pause while a start is not committed, which it cannot see
+{
+	my $starter = $node->background_psql('postgres', on_error_stop => 1);
+	$starter->query_safe('BEGIN');
+	$run = $starter->query_safe(q{SELECT batchagg.start_job('steered')});
+	sql(q{SELECT batchagg.pause_job('steered')});
+	$starter->query_safe('COMMIT');
+	$starter->quit;
+	no_process_left($node, 'a pause beside a start');
+	is(sql("SELECT status, planned FROM batchagg.run WHERE id = $run"), 'paused|f', 'the run is paused before it begins');
+	is(sql(q{SELECT batchagg.resume_job('steered')}), $run, 'and resumed');
+	sql("SELECT batchagg.cancel_run($run)");
+	no_process_left($node, 'that');
+}
+
 $run = sql(q{SELECT batchagg.start_job('steered')});
 $node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%' AND wait_event = 'PgSleep'});
 sql(q{SELECT batchagg.drop_job('steered')});
