@@ -54,7 +54,8 @@ ba_job_run_check_null_keys(const BaJob *job, BaRange *range)
 /*
  * Plans a run, in the current transaction: its first and last key, what it takes over from earlier
  * ones, the command before the first batch. The caller sees to it that no process works on an
- * earlier run of the job. end_key is NULL for an empty relation.
+ * earlier run of the job. end_key is NULL for an empty relation. Throws where the run was cancelled
+ * or dropped meanwhile.
  */
 void
 ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end_key)
@@ -111,13 +112,15 @@ ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end
 	run->cut_done = end_key == NULL;
 	run->filenode = ba_range_get_filenode(job->relation);
 	run->total_rows = full ? ba_range_estimate_rows(range) : -1;
-	ba_catalog_execute(
-		"UPDATE batchagg.run SET planned = true, is_full = $2, position = $3, end_key "
-		"= $4, cut_done = $5, filenode = $6, total_rows = NULLIF($7, -1), batch_size "
-		"= $8, measured = $9, start_key = $3, hold_reason = NULL, started_at = clock_timestamp() "
-		"WHERE id = $1",
-		"lbttbollb", run->id, full, run->position, run->end_key, run->cut_done, run->filenode,
-		run->total_rows, run->batch_size, run->measured);
+	if (ba_catalog_execute(
+			"UPDATE batchagg.run SET planned = true, is_full = $2, position = $3, end_key "
+			"= $4, cut_done = $5, filenode = $6, total_rows = NULLIF($7, -1), batch_size "
+			"= $8, measured = $9, start_key = $3, hold_reason = NULL, started_at = "
+			"clock_timestamp() WHERE id = $1 AND status IN ('running', 'paused')",
+			"lbttbollb", run->id, full, run->position, run->end_key, run->cut_done, run->filenode,
+			run->total_rows, run->batch_size, run->measured) != 1)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("run " INT64_FORMAT " was ended while it was planned", run->id)));
 	ba_catalog_end(&catalog);
 	PopActiveSnapshot();
 }

@@ -391,6 +391,16 @@ is(sql("SELECT status FROM batchagg.run WHERE id = $run"), 'cancelled', 'cancell
 is(sql("SELECT batchagg.cancel_run($run)"), 'f', 'a second time there is nothing to cancel');
 is(sql('SELECT count(*) FROM seen'), '0', 'batches at work are rolled back');
 
+# a cancel during before_command, which has no task
+sql(q{SELECT batchagg.alter_job('steered', before_command => 'INSERT INTO seen SELECT 0, 0 FROM pg_sleep(2)')});
+$run = sql(q{SELECT batchagg.start_job('steered')});
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%' AND wait_event = 'PgSleep'});
+is(sql("SELECT batchagg.cancel_run($run)"), 't', 'cancel_run before the first batch');
+no_process_left($node, 'such a cancel');
+is(sql("SELECT status, planned FROM batchagg.run WHERE id = $run"), 'cancelled|f', 'cancelled');
+is(sql('SELECT count(*) FROM seen'), '0', 'what came before is rolled back');
+sql(q{SELECT batchagg.alter_job('steered', before_command => '')});
+
 # a pause while a start is not committed, which it cannot see
 {
 	my $starter = $node->background_psql('postgres', on_error_stop => 1);
