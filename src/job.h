@@ -302,6 +302,7 @@ extern void ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *ran
 
 extern void ba_job_run_check_null_keys(const BaJob *job, BaRange *range);
 extern void ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end_key);
+extern void ba_job_run_notify(const BaJob *job, int64 run_id, const char *status);
 extern void ba_job_run_end(const BaJob *job, int64 run_id, const char *status,
 						   const ErrorData *error);
 extern void ba_job_run_try_finish(const BaJob *job, int64 run_id);

@@ -70,7 +70,8 @@ start(const BaJob *job, bool full)
 {
 	BaCatalog catalog;
 	int64 run_id = 0;
-	bool is_new;
+	bool exists;
+	bool is_new = false;
 	bool paused = false;
 
 	ba_job_worker_check_login(job->owner);
@@ -79,12 +80,15 @@ start(const BaJob *job, bool full)
 						errmsg("job \"%s\" is paused", job->name),
 						errhint("SELECT batchagg.resume_job(...) ends the pause.")));
 
-	/* Of two at once the second waits here for the first to commit. */
+	/* The job is not dropped before this is committed. Of two at once the second waits for the first. */
 	ba_catalog_begin(&catalog);
-	is_new = ba_catalog_execute("INSERT INTO batchagg.run (job_id, status, is_full) VALUES ($1, "
-								"'running', $2) ON CONFLICT (job_id) WHERE status IN ('running', "
-								"'paused') DO NOTHING RETURNING id",
-								"lb", job->id, full) > 0;
+	exists = ba_catalog_execute("SELECT FROM batchagg.job WHERE id = $1 FOR KEY SHARE", "l",
+								job->id) > 0;
+	if (exists)
+		is_new = ba_catalog_execute("INSERT INTO batchagg.run (job_id, status, is_full) VALUES "
+									"($1, 'running', $2) ON CONFLICT (job_id) WHERE status IN "
+									"('running', 'paused') DO NOTHING RETURNING id",
+									"lb", job->id, full) > 0;
 	if (is_new ||
 		ba_catalog_execute("SELECT id, status = 'paused' FROM batchagg.run WHERE job_id = "
 						   "$1 AND status IN ('running', 'paused')",
@@ -94,6 +98,9 @@ start(const BaJob *job, bool full)
 		paused = ba_catalog_bool(0, 1);
 	ba_catalog_end(&catalog);
 
+	if (!exists)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("job \"%s\" does not exist", job->name)));
 	if (run_id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
@@ -540,9 +547,12 @@ batchagg_skip_task(PG_FUNCTION_ARGS)
 	if (complete && job->after_command != NULL && !superseded)
 		reopen(job, run_id);
 	else if (complete)
+	{
 		(void) ba_catalog_execute_alone("UPDATE batchagg.run SET status = 'done', sqlstate = NULL, "
 										"message = NULL, detail = NULL, hint = NULL WHERE id = $1",
 										"l", run_id);
+		ba_job_run_notify(job, run_id, "done");
+	}
 	PG_RETURN_INT64(run_id);
 }
 

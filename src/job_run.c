@@ -126,13 +126,26 @@ ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end
 }
 
 /*
+ * Tells who listens, when the transaction commits, that a run has ended.
+ */
+void
+ba_job_run_notify(const BaJob *job, int64 run_id, const char *status)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	appendStringInfoString(&payload, "{\"job\": ");
+	escape_json(&payload, job->name);
+	appendStringInfo(&payload, ", \"run\": " INT64_FORMAT ", \"status\": \"%s\"}", run_id, status);
+	Async_Notify("batchagg", payload.data);
+}
+
+/*
  * Ends a run in the current transaction, unless it has ended, and tells who listens.
  */
 void
 ba_job_run_end(const BaJob *job, int64 run_id, const char *status, const ErrorData *error)
 {
-	StringInfoData payload;
-
 	if (ba_catalog_execute_alone(
 			"UPDATE batchagg.run SET status = $2, finished_at = clock_timestamp(), hold_reason = "
 			"NULL, sqlstate = $3, message = $4, detail = $5, hint = $6 WHERE id = $1 AND status IN "
@@ -141,11 +154,7 @@ ba_job_run_end(const BaJob *job, int64 run_id, const char *status, const ErrorDa
 			error == NULL ? NULL : error->message, error == NULL ? NULL : error->detail,
 			error == NULL ? NULL : error->hint) != 1)
 		return;
-	initStringInfo(&payload);
-	appendStringInfoString(&payload, "{\"job\": ");
-	escape_json(&payload, job->name);
-	appendStringInfo(&payload, ", \"run\": " INT64_FORMAT ", \"status\": \"%s\"}", run_id, status);
-	Async_Notify("batchagg", payload.data);
+	ba_job_run_notify(job, run_id, status);
 }
 
 /*

@@ -588,6 +588,7 @@ ba_job_worker_main(Datum arg)
 		{"statement_timeout", "0"},
 		{"lock_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
+		{"transaction_timeout", "0"}, /* from 17 on */
 	};
 
 	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(Start));
@@ -600,7 +601,8 @@ ba_job_worker_main(Datum arg)
 
 	/* Whatever the role or the server has set, a batch needs these. */
 	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 	batch_context =
 		AllocSetContextCreate(TopMemoryContext, "batchagg batch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(batch_context);

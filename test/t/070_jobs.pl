@@ -324,7 +324,12 @@ isnt(run_job('failing'), 0, 'three bad rows where two may be skipped');
 like(tasks('failing'), qr/failed 1, skipped 2/, 'the third fails');
 {
 	my $task = sql(q{SELECT id FROM batchagg.task WHERE status = 'failed' AND run_id = (SELECT max(id) FROM batchagg.run)});
+	my $listener = $node->background_psql('postgres');
+	$listener->query_safe('LISTEN batchagg');
 	$run = sql("SELECT batchagg.skip_task($task)");
+	my $heard = $listener->query('SELECT 1') . ($listener->{stderr} // '');
+	like($heard, qr/"run": $run, "status": "done"/, 'and tells who listens');
+	$listener->quit;
 	is(sql("SELECT status FROM batchagg.run WHERE id = $run"), 'done', 'skip_task of the last one makes the run done');
 }
 
@@ -416,7 +421,15 @@ sql(q{SELECT batchagg.alter_job('steered', before_command => '')});
 	no_process_left($node, 'that');
 }
 
-$run = sql(q{SELECT batchagg.start_job('steered')});
+# a drop while a start is not committed waits for it
+{
+	my $starter = $node->background_psql('postgres', on_error_stop => 1);
+	$starter->query_safe('BEGIN');
+	$run = $starter->query_safe(q{SELECT batchagg.start_job('steered')});
+	is((sqlstate_of($node, q{SET lock_timeout = '200 ms'; SELECT batchagg.drop_job('steered')}))[0], '55P03', 'drop_job waits for a start');
+	$starter->query_safe('COMMIT');
+	$starter->quit;
+}
 $node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%' AND wait_event = 'PgSleep'});
 sql(q{SELECT batchagg.drop_job('steered')});
 no_process_left($node, 'a drop');
