@@ -423,13 +423,21 @@ sql(q{SELECT batchagg.alter_job('steered', before_command => '')});
 
 # a drop while a start is not committed waits for it
 {
-	my $starter = $node->background_psql('postgres', on_error_stop => 1);
+	my ($starter, $dropper) = map { $node->background_psql('postgres', on_error_stop => 1) } 1 .. 2;
+	sql(q{SELECT batchagg.create_job('raced', 'source', 'SELECT count(*) FROM source WHERE id BETWEEN $1 AND $2')});
 	$starter->query_safe('BEGIN');
-	$run = $starter->query_safe(q{SELECT batchagg.start_job('steered')});
-	is((sqlstate_of($node, q{SET lock_timeout = '200 ms'; SELECT batchagg.drop_job('steered')}))[0], '55P03', 'drop_job waits for a start');
+	$run = $starter->query_safe(q{SELECT batchagg.start_job('raced')});
+	$dropper->query_until(qr/dropping/, "\\echo dropping\nSELECT batchagg.drop_job('raced');\n");
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'drop_job.*raced' AND wait_event = 'transactionid'}),
+		'drop_job waits for a start');
 	$starter->query_safe('COMMIT');
 	$starter->quit;
+	$dropper->quit;
+	no_process_left($node, 'a drop beside a start');
+	is(sql("SELECT count(*) FROM batchagg.run WHERE id = $run"), '0', 'no run is left without a job');
 }
+
+$run = sql(q{SELECT batchagg.start_job('steered')});
 $node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%' AND wait_event = 'PgSleep'});
 sql(q{SELECT batchagg.drop_job('steered')});
 no_process_left($node, 'a drop');
