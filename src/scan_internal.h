@@ -69,7 +69,7 @@ struct BaScan
 	/* scan_page.c */
 	TableScanDesc desc; /* NULL until the first rows are asked for */
 	int max_pages;      /* of a vector */
-	bool reading;       /* `ahead` was filled */
+	bool reading;       /* core's scan has been put at its first page */
 	bool at_end;        /* there are no more pages */
 	bool keep_pages;    /* in the buffer pool */
 	bool limited;       /* to the TIDs from first to last */
