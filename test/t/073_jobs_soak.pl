@@ -122,6 +122,38 @@ sub processes
 	return ();
 }
 
+# Kills a process at once.  False if it came to its own end just before: then the server goes on.
+sub crash
+{
+	my ($pid) = @_;
+	my $offset = -s $node->logfile;
+	my $until = time + $PostgreSQL::Test::Utils::timeout_default;
+	return 0 if !kill('KILL', $pid);
+	while (time < $until)
+	{
+		# once the postmaster has seen its end and serves a connection again, it has logged what it made of it
+		my $ended = !kill(0, $pid) && $node->psql('postgres', 'SELECT true') == 0;
+		my $log = slurp_file($node->logfile, $offset);
+		return 1 if $log =~ /all server processes terminated; reinitializing/;
+		return 0 if $ended && $log !~ /\(PID $pid\) was terminated by signal/;
+		select undef, undef, undef, 0.05;
+	}
+	die "the server does not notice that $pid was killed";
+}
+
+# Ends a session that stands in the way, whether it has come as far as that or not.
+sub end_blocker
+{
+	my ($blocker) = @_;
+	for (1 .. 600)
+	{
+		$blocker->{run}->pump_nb;
+		last if !$blocker->{run}->pumpable;
+		sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND query LIKE 'BEGIN; LOCK TABLE %'});
+		select undef, undef, undef, 0.05;
+	}
+}
+
 # When to strike: who stands in the way of the processes meanwhile, and how they then look.
 my %moments = (
 	'at work' => [ undef, "wait_event = 'PgSleep'" ],
@@ -168,25 +200,16 @@ for my $round (1 .. 3 * $crashes)
 		$node->stop('immediate');
 		$node->start;
 	}
-	elsif (defined $pid)
-	{
-		my $offset = -s $node->logfile;
-		$crashed = $kind ne 'terminate';
-		kill($crashed ? 'KILL' : 'TERM', $pid);
-		$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset) if $crashed;
-		$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
-	}
 	else
 	{
-		$met = 'nobody there';
 		$crashed = 0;
+		my $struck = defined $pid && ($kind eq 'terminate' ? kill('TERM', $pid) : ($crashed = crash($pid)));
+		$met = 'nobody there' if !$struck;
+		$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
 	}
 	$struck{"$kind, $met"}++;
 	$done++ if $met ne 'nobody there';
-	if ($blocker && !$crashed)
-	{
-		sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND wait_event = 'PgSleep' AND query LIKE '%600%'});
-	}
+	end_blocker($blocker) if $blocker && !$crashed;
 	finish_psql($_) for grep { defined } ($writer, $blocker);
 }
 is($done, $crashes, "$crashes crashes");
