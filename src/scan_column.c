@@ -8,10 +8,11 @@
  *		prefix		fixed-width attributes that every row has and that have only
  *					such before them: at the same offset in each row, so a column is
  *					one tight loop
- *		the rest	reached by walking, one attribute after the other, each for all
- *					rows: that keeps width and alignment out of the inner loop, and
- *					rows do not wait for each other. Where the walk got to is remembered,
- *					so no attribute is walked over twice.
+ *		the rest	reached by walking, one attribute after the other, each for a block
+ *					of rows: that keeps width and alignment out of the inner loop, and
+ *					rows do not wait for each other. A block stays in the first level of
+ *					the cache meanwhile. Where the walk got to is remembered, so no
+ *					attribute is walked over twice.
  *
  * A column that was asked for once is wanted, and from then on it is stored
  * when a walk comes by. Rows with nulls or with fewer attributes than the table
@@ -58,10 +59,17 @@ struct BaColumn
 	Fetch fetch;
 	uint64 stamp; /* rows that the vector is of */
 	BaVector vector;
-	bool *nulls; /* buffer */
+	bool *nulls;  /* buffer */
+	bool storing; /* the walk under way stores it */
 	bool missing_isnull;
 	Datum missing; /* value in rows that are older than the column */
 };
+
+/* How many rows are walked over at a time. */
+#define WALK_ROWS 64
+
+/* A page ahead is asked for over so many rows, a line at each, if a walk can ask for the rest. */
+#define ROWS_PER_PAGE_AHEAD (BLCKSZ / BA_CACHE_LINE)
 
 /* A bitmap without nulls, for rows that have none. */
 static bits8 no_nulls[(MaxTupleAttributeNumber + 7) / 8];
@@ -94,7 +102,7 @@ ba_scan_init_columns(BaScan *scan)
 
 	memset(no_nulls, 0xFF, sizeof(no_nulls));
 	scan->natts = desc->natts;
-	scan->cursor = palloc(sizeof(BaCursor));
+	scan->cursor = palloc0(sizeof(BaCursor));
 	scan->columns = palloc0(sizeof(BaColumn) * Max(1, desc->natts));
 	scan->wanted = palloc(sizeof(int) * Max(1, desc->natts));
 	for (int i = 0; i < desc->natts; i++)
@@ -186,7 +194,8 @@ prepare(BaScan *scan)
 	BaCursor *cursor = scan->cursor;
 	BaTuples *tuples = scan->tuples;
 	const BaTuples *ahead = scan->ahead;
-	int shares = Max(1, ahead->npages); /* of the rows, over which a page ahead is asked for */
+	int pages = cursor->walks ? Min(ahead->npages, tuples->n / ROWS_PER_PAGE_AHEAD) : ahead->npages;
+	int shares = Max(1, pages); /* of the rows, over which a page ahead is asked for */
 	int row = 0;
 	BaPrefetch prefetch;
 	int infomask = 0;
@@ -200,7 +209,7 @@ prepare(BaScan *scan)
 		int end = tuples->n * (share + 1) / shares;
 
 		prefetch.left = 0;
-		if (share < ahead->npages)
+		if (share < pages)
 			ba_prefetch_tuples(&prefetch, &ahead->pages[share], end - row);
 		for (; row < end; row++)
 		{
@@ -212,11 +221,13 @@ prepare(BaScan *scan)
 			natts = Min(natts, HeapTupleHeaderGetNatts(header));
 		}
 	}
+	cursor->asked_pages = pages;
 	cursor->incomplete = (infomask & HEAP_HASNULL) != 0 || natts < scan->natts;
 	cursor->prefix = scan->nfixed;
 	if (cursor->incomplete)
 		prepare_incomplete(scan);
 	cursor->walked = -1;
+	cursor->walks = false;
 	cursor->prepared = true;
 }
 
@@ -264,7 +275,7 @@ want_column(BaScan *scan, int index)
  * zero where absent[i]. Inlined for each set of arguments given as constants.
  */
 static pg_attribute_always_inline void
-fetch_values(BaColumn *column, BaCursor *cursor, int n, bool walk, const bool *absent)
+fetch_values(BaColumn *column, BaCursor *cursor, int from, int end, bool walk, const bool *absent)
 {
 	BaVector *vector = &column->vector;
 	uint32 align = column->align;
@@ -274,7 +285,7 @@ fetch_values(BaColumn *column, BaCursor *cursor, int n, bool walk, const bool *a
 	char **reached = cursor->reached;
 
 #define FETCH(lane, type)                                                                          \
-	for (int i = 0; i < n; i++)                                                                    \
+	for (int i = from; i < end; i++)                                                               \
 	{                                                                                              \
 		const char *at = walk ? (char *) TYPEALIGN(align, reached[i]) : data[i] + offset;          \
                                                                                                    \
@@ -333,13 +344,13 @@ is_extended(Datum value)
  * header is short, and a short header is told from padding by not being zero. Inlined likewise.
  */
 static pg_attribute_always_inline void
-walk_varlena(BaColumn *column, BaCursor *cursor, int n, bool store, const bool *absent)
+walk_varlena(BaColumn *column, BaCursor *cursor, int from, int end, bool store, const bool *absent)
 {
 	Datum *datums = column->vector.datums;
 	char **reached = cursor->reached;
 	bool extended = false;
 
-	for (int i = 0; i < n; i++)
+	for (int i = from; i < end; i++)
 	{
 		char *at = reached[i];
 		Size size;
@@ -364,20 +375,20 @@ walk_varlena(BaColumn *column, BaCursor *cursor, int n, bool store, const bool *
 		reached[i] = at + size;
 	}
 	if (store)
-		column->vector.extended = extended;
+		column->vector.extended |= extended;
 }
 
 /*
  * Walks over an attribute of another kind that nobody wants.
  */
 static pg_attribute_always_inline void
-walk_unwanted(const BaColumn *column, BaCursor *cursor, int n, const bool *absent)
+walk_unwanted(const BaColumn *column, BaCursor *cursor, int from, int end, const bool *absent)
 {
 	uint32 align = column->align;
 	uint32 len = column->len;
 	char **reached = cursor->reached;
 
-	for (int i = 0; i < n; i++)
+	for (int i = from; i < end; i++)
 	{
 		char *at = (char *) TYPEALIGN(align, reached[i]);
 
@@ -391,19 +402,20 @@ walk_unwanted(const BaColumn *column, BaCursor *cursor, int n, const bool *absen
  * Walks over an attribute; see walk_varlena.
  */
 static pg_attribute_always_inline void
-walk_attribute(BaColumn *column, BaCursor *cursor, int n, bool store, const bool *absent)
+walk_attribute(BaColumn *column, BaCursor *cursor, int from, int end, bool store,
+			   const bool *absent)
 {
 	if (column->len == -1)
 	{
 		if (store)
-			walk_varlena(column, cursor, n, true, absent);
+			walk_varlena(column, cursor, from, end, true, absent);
 		else
-			walk_varlena(column, cursor, n, false, absent);
+			walk_varlena(column, cursor, from, end, false, absent);
 	}
 	else if (store)
-		fetch_values(column, cursor, n, true, absent);
+		fetch_values(column, cursor, from, end, true, absent);
 	else
-		walk_unwanted(column, cursor, n, absent);
+		walk_unwanted(column, cursor, from, end, absent);
 }
 
 /*
@@ -446,16 +458,16 @@ set_missing(BaColumn *column, int i)
 }
 
 /*
- * Sets cursor->absent for an attribute; true if any row lacks it.
+ * Sets cursor->absent for an attribute of a block; true if any row lacks it.
  */
 static bool
-find_absent(BaCursor *cursor, int index, int n)
+find_absent(BaCursor *cursor, int index, int from, int end)
 {
 	bool any = false;
 
 	if (!cursor->incomplete)
 		return false;
-	for (int i = 0; i < n; i++)
+	for (int i = from; i < end; i++)
 	{
 		bool absent = index >= cursor->natts[i] || att_isnull(index, cursor->bits[i]);
 
@@ -466,23 +478,54 @@ find_absent(BaCursor *cursor, int index, int n)
 }
 
 /*
- * Completes a column after its values were read: nulls, and what rows older than it have.
+ * Gets a column ready to be read from the rows at hand.
  */
 static void
-finish_column(BaScan *scan, BaColumn *column, int index, bool some_absent)
+begin_column(BaScan *scan, BaColumn *column)
 {
-	BaCursor *cursor = scan->cursor;
-	int n = scan->rows.n;
-
 	column->stamp = scan->rows.stamp;
 	column->vector.nulls = NULL;
-	if (!some_absent)
+	column->vector.extended = false;
+}
+
+/*
+ * Completes a column after the values of a block were read: nulls, and what rows older than it have.
+ */
+static void
+finish_block(BaCursor *cursor, BaColumn *column, int index, int from, int end, bool some_absent)
+{
+	if (some_absent && column->vector.nulls == NULL)
+	{
+		column->vector.nulls = column->nulls;
+		memset(column->nulls, 0, from);
+	}
+	if (column->vector.nulls == NULL)
 		return;
-	memcpy(column->nulls, cursor->absent, n);
-	column->vector.nulls = column->nulls;
-	for (int i = 0; i < n; i++)
+	if (!some_absent)
+	{
+		memset(column->nulls + from, 0, end - from);
+		return;
+	}
+	memcpy(column->nulls + from, cursor->absent + from, end - from);
+	for (int i = from; i < end; i++)
 		if (index >= cursor->natts[i])
 			set_missing(column, i);
+}
+
+/*
+ * Walks over an attribute of a block, storing it if that is wanted.
+ */
+static void
+walk_block(BaCursor *cursor, BaColumn *column, int index, int from, int end)
+{
+	bool some_absent = find_absent(cursor, index, from, end);
+
+	if (some_absent)
+		walk_attribute(column, cursor, from, end, column->storing, cursor->absent);
+	else
+		walk_attribute(column, cursor, from, end, column->storing, NULL);
+	if (column->storing)
+		finish_block(cursor, column, index, from, end, some_absent);
 }
 
 /*
@@ -492,7 +535,11 @@ static void
 walk_over(BaScan *scan, int last)
 {
 	BaCursor *cursor = scan->cursor;
+	const BaTuples *ahead = scan->ahead;
 	int n = scan->rows.n;
+	BaPrefetch prefetch;
+	int steps;
+	int page_steps;
 
 	/* Begin again where the attribute was passed before it was wanted. */
 	if (cursor->walked < 0 || cursor->walked > last)
@@ -509,17 +556,26 @@ walk_over(BaScan *scan, int last)
 	for (int index = cursor->walked; index <= last; index++)
 	{
 		BaColumn *column = &scan->columns[index];
-		bool some_absent = find_absent(cursor, index, n);
-		bool store = column->wanted && column->stamp != scan->rows.stamp;
 
-		if (some_absent)
-			walk_attribute(column, cursor, n, store, cursor->absent);
-		else
-			walk_attribute(column, cursor, n, store, NULL);
-		if (store)
-			finish_column(scan, column, index, some_absent);
+		column->storing = column->wanted && column->stamp != scan->rows.stamp;
+		if (column->storing)
+			begin_column(scan, column);
 	}
+
+	/* The pages ahead that were not asked for yet are now, over all the steps of the walk. */
+	prefetch.left = 0;
+	steps = (n + WALK_ROWS - 1) / WALK_ROWS * (last + 1 - cursor->walked);
+	page_steps = Max(1, steps / Max(1, ahead->npages - cursor->asked_pages));
+	for (int from = 0; from < n; from += WALK_ROWS)
+		for (int index = cursor->walked; index <= last; index++)
+		{
+			walk_block(cursor, &scan->columns[index], index, from, Min(n, from + WALK_ROWS));
+			if (prefetch.left == 0 && cursor->asked_pages < ahead->npages)
+				ba_prefetch_tuples(&prefetch, &ahead->pages[cursor->asked_pages++], page_steps);
+			ba_prefetch_step(&prefetch);
+		}
 	cursor->walked = last + 1;
+	cursor->walks |= n > scan->tuples->n / 2;
 }
 
 /*
@@ -564,8 +620,8 @@ ba_scan_load_column(BaRows *rows, AttrNumber attno)
 		prepare(scan);
 	if (index < scan->cursor->prefix)
 	{
-		fetch_values(column, scan->cursor, rows->n, false, NULL);
-		finish_column(scan, column, index, false);
+		begin_column(scan, column);
+		fetch_values(column, scan->cursor, 0, rows->n, false, NULL);
 	}
 	else
 		walk_over(scan, index);
@@ -592,21 +648,30 @@ ba_scan_store_row(BaRows *rows, int row)
 }
 
 /*
- * Drops the rows at hand for which keep is false; the others move up, in order.
+ * Drops the rows at hand for which a condition is false or null; the others move up, in order.
  */
 void
-ba_scan_select(BaScan *scan, const bool *keep)
+ba_scan_select(BaScan *scan, const BaVector *condition)
 {
 	BaRows *rows = &scan->rows;
 	BaCursor *cursor = scan->cursor;
 	uint16 places[BA_VECTOR_ROWS + 1];
+	const int64 *values = condition->ints;
+	const bool *nulls = condition->nulls;
 	int n = 0;
 
-	for (int i = 0; i < rows->n; i++)
-	{
-		places[n] = i;
-		n += keep[i];
-	}
+	if (nulls == NULL)
+		for (int i = 0; i < rows->n; i++)
+		{
+			places[n] = i;
+			n += values[i] != 0;
+		}
+	else
+		for (int i = 0; i < rows->n; i++)
+		{
+			places[n] = i;
+			n += (values[i] != 0) & !nulls[i];
+		}
 	if (n == rows->n)
 		return;
 

@@ -4,9 +4,15 @@
  *
  * Each condition is evaluated for the rows that all conditions before it left,
  * so that one may guard the next (b <> 0 AND a / b > 1), as it does where core
- * goes from row to row.
+ * goes from row to row. Only comparisons of one number with this and that, as in BETWEEN, are
+ * put together to one condition: to drop rows after each costs more. (AND itself sees to it that what
+ * might raise an error is evaluated in order, row by row.)
  */
 #include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 
 #include "scan.h"
 
@@ -14,8 +20,37 @@ struct BaFilter
 {
 	int n;
 	BaExpr **conjuncts;
-	bool keep[BA_VECTOR_ROWS];
 };
+
+/*
+ * Returns the numeric column, date or time that a condition compares with something without columns,
+ * NULL if it is another condition.
+ */
+static Var *
+get_compared(Expr *condition)
+{
+	OpExpr *op = (OpExpr *) condition;
+	Node *left;
+	Node *right;
+	BaType type;
+
+	if (!IsA(condition, OpExpr) || list_length(op->args) != 2)
+		return NULL;
+	left = linitial(op->args);
+	right = lsecond(op->args);
+	if (IsA(right, Var))
+	{
+		Node *swap = left;
+
+		left = right;
+		right = swap;
+	}
+	type = ba_vector_type(exprType(left));
+	if (!IsA(left, Var) || !(IsA(right, Const) || IsA(right, Param)) ||
+		(type.lane == BA_LANE_DATUM && type.oid != NUMERICOID))
+		return NULL;
+	return (Var *) left;
+}
 
 /*
  * Compiles conditions, all of which must be true; allocated in the current context.
@@ -24,29 +59,23 @@ BaFilter *
 ba_filter_create(BaExprProgram *program, List *conjuncts)
 {
 	BaFilter *filter = palloc0(sizeof(BaFilter));
-	ListCell *cell;
+	int n = list_length(conjuncts);
+	int i = 0;
 
-	filter->conjuncts = palloc(sizeof(BaExpr *) * Max(1, list_length(conjuncts)));
-	foreach (cell, conjuncts)
-		filter->conjuncts[filter->n++] = ba_expr_compile(program, lfirst(cell));
+	filter->conjuncts = palloc(sizeof(BaExpr *) * Max(1, n));
+	while (i < n)
+	{
+		Expr *condition = list_nth(conjuncts, i++);
+		Var *compared = get_compared(condition);
+		List *together = list_make1(condition);
+
+		while (compared != NULL && i < n && equal(get_compared(list_nth(conjuncts, i)), compared))
+			together = lappend(together, list_nth(conjuncts, i++));
+		if (list_length(together) > 1)
+			condition = makeBoolExpr(AND_EXPR, together, -1);
+		filter->conjuncts[filter->n++] = ba_expr_compile(program, condition);
+	}
 	return filter;
-}
-
-/*
- * Sets keep[i] where a condition is true for row i, that is neither false nor null.
- */
-static void
-find_true(const BaVector *condition, int n, bool *keep)
-{
-	const int64 *values = condition->ints;
-	const bool *nulls = condition->nulls;
-
-	if (nulls == NULL)
-		for (int i = 0; i < n; i++)
-			keep[i] = values[i] != 0;
-	else
-		for (int i = 0; i < n; i++)
-			keep[i] = (values[i] != 0) & !nulls[i];
 }
 
 /*
@@ -59,9 +88,6 @@ ba_filter_apply(BaFilter *filter, BaScan *scan)
 	int n = rows->n;
 
 	for (int i = 0; i < filter->n && rows->n > 0; i++)
-	{
-		find_true(ba_expr_evaluate(filter->conjuncts[i], rows), rows->n, filter->keep);
-		ba_scan_select(scan, filter->keep);
-	}
+		ba_scan_select(scan, ba_expr_evaluate(filter->conjuncts[i], rows));
 	return n - rows->n;
 }

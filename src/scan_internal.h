@@ -49,6 +49,8 @@ typedef struct BaCursor
 	bool incomplete;            /* some row has nulls, or fewer attributes than the table */
 	int prefix;                 /* leading attributes that stand at the same offset in every row */
 	int walked;                 /* attributes that `reached` is behind; -1: not set */
+	bool walks;                 /* most rows were walked over; before `prepared`: those before */
+	int asked_pages;            /* of those ahead; the rest is left to a walk */
 	char *data[BA_VECTOR_ROWS]; /* where a row's first attribute begins */
 	char *reached[BA_VECTOR_ROWS];           /* the end of attribute walked - 1 */
 	HeapTupleHeader headers[BA_VECTOR_ROWS]; /* of all rows found */

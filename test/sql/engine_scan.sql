@@ -110,6 +110,10 @@ SELECT compare('SELECT count(*) FROM wide WHERE i4 > 100');
 SELECT compare('SELECT i2, count(*) FILTER (WHERE i4 > 0), sum(i4b) FILTER (WHERE t1 > ''xx'') FROM wide GROUP BY i2');
 SELECT compare('SELECT count(*), sum(i4 % (i2 - 2)) FROM wide WHERE i2 <> 2 AND i4 / (i2 - 2) < 2');
 SELECT compare('SELECT count(*) FROM wide WHERE i2 <> 2 AND upper(t1) > ''X'' AND i4 > 0 AND lower(t2) < ''yyyy''');
+-- conditions on one column, with nulls in it, and what they guard
+SELECT compare('SELECT count(*), sum(i4) FROM nulls WHERE i4b >= 3 AND 11 > i4b AND i4b <> 7 AND i4 < 3');
+SELECT compare('SELECT count(*), sum(f8b) FROM nulls WHERE d > ''2000-01-02'' AND d < timestamp ''2000-01-09 12:00'' AND f8 <= 2 AND f8 >= 0.5');
+SELECT compare('SELECT count(*) FROM wide WHERE i4 <> 0 AND i4 < 3 AND 6 / i4 > 2 AND i4 > -2');
 
 -- empty tables, empty pages, few and many rows a page
 CREATE TABLE empty (LIKE wide);
