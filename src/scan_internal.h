@@ -88,6 +88,10 @@ struct BaScan
 	Buffer last_buffer;
 	int buffer_step; /* from the buffer before to that */
 
+	/* scan_unmap.c */
+	Page read_from; /* pages that lie side by side and were read */
+	Page read_end;
+
 	/* scan_visible.c */
 	TransactionId visible_xmin; /* whose tuples are visible unless deleted; or invalid */
 
@@ -168,6 +172,9 @@ ba_prefetch_lines(const char *from, const char *end)
 
 /* in scan_buffer.c */
 extern Buffer ba_scan_next_buffer(BaScan *scan);
+
+/* in scan_unmap.c */
+extern void ba_scan_unmap(BaScan *scan, Page page);
 
 /* in scan_visible.c */
 extern void ba_scan_find_visible(BaScan *scan, BaPage *page, OffsetNumber *offsets, Page next);

@@ -142,6 +142,7 @@ add_page(BaScan *scan, BaTuples *tuples)
 	if (page->n == 0)
 	{
 		ReleaseBuffer(page->buffer);
+		ba_scan_unmap(scan, page->page);
 		return;
 	}
 	tuples->npages++;
@@ -182,8 +183,10 @@ read_ahead(BaScan *scan)
  * Forgets tuples and lets go of their pages.
  */
 static void
-release(BaTuples *tuples)
+release(BaScan *scan, BaTuples *tuples)
 {
+	for (int i = 0; i < tuples->npages; i++)
+		ba_scan_unmap(scan, tuples->pages[i].page);
 	while (tuples->npages > 0)
 		ReleaseBuffer(tuples->pages[--tuples->npages].buffer);
 	tuples->n = 0;
@@ -197,7 +200,7 @@ release_rows(BaScan *scan)
 {
 	ExecClearTuple(scan->rows.slot);
 	MemoryContextReset(scan->rows.memory);
-	release(scan->tuples);
+	release(scan, scan->tuples);
 }
 
 /*
@@ -264,7 +267,7 @@ int
 ba_scan_next_page(BaScan *scan)
 {
 	begin_reading(scan);
-	release(scan->tuples);
+	release(scan, scan->tuples);
 	while (!scan->at_end && scan->tuples->n == 0)
 		add_page(scan, scan->tuples);
 	return scan->tuples->n;
@@ -289,7 +292,7 @@ void
 ba_scan_rescan(BaScan *scan)
 {
 	release_rows(scan);
-	release(scan->ahead);
+	release(scan, scan->ahead);
 	scan->rows.n = 0;
 	scan->reading = false;
 	scan->at_end = false;
@@ -305,7 +308,7 @@ void
 ba_scan_end(BaScan *scan)
 {
 	release_rows(scan);
-	release(scan->ahead);
+	release(scan, scan->ahead);
 	ExecDropSingleTupleTableSlot(scan->rows.slot);
 	if (scan->desc != NULL)
 		table_endscan(scan->desc);

@@ -207,6 +207,12 @@ SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
 SELECT * FROM compare_columns('nulls') WHERE (alone, all_so_far, filtered) <> ('same', 'same', 'same');
 SELECT * FROM compare_columns('changed') WHERE (alone, all_so_far, filtered) <> ('same', 'same', 'same');
+-- as many pages as workers let go of while they read
+CREATE TABLE long AS SELECT i, repeat('v', i % 200) AS v FROM generate_series(1, 100000) i;
+SET parallel_leader_participation = off;
+SELECT compare('SELECT count(*), sum(i), max(v), sum(length(v)) FROM long');
+RESET parallel_leader_participation;
+SELECT compare('SELECT i % 10, count(*), sum(i), max(v) FROM long GROUP BY 1');
 
 -- the statistics count every row that was read
 SET max_parallel_workers_per_gather = 0;

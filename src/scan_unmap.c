@@ -1,0 +1,78 @@
+/*
+ * scan_unmap.c
+ *		Lets a parallel worker go of the buffers that it has read.
+ *
+ * A worker maps each page of the buffer pool that it touches, and at its exit the
+ * kernel takes down all those mappings, while the leader can only wait: a sixth of the
+ * time of a query on a table in memory. Taken down bit by bit, behind the scan, they cost the same,
+ * but then the leader still scans, and the pages are shared out by who is
+ * ready for more.
+ *
+ * MADV_DONTNEED takes down the mapping and leaves the pages, which belong to the
+ * shared memory; who touches one again gets it mapped again. That is what Linux
+ * promises; elsewhere nothing is done. Only parallel scans do this: others may
+ * come by the same pages again.
+ */
+#include "postgres.h"
+
+#ifdef __linux__
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
+#include "access/parallel.h"
+
+#include "scan_internal.h"
+
+#ifdef __linux__
+
+/* How many bytes that lie side by side are let go of at a time, and how few are left to the exit. */
+#define UNMAP_AT_MOST (1024 * 1024)
+#define UNMAP_AT_LEAST (64 * 1024)
+
+/*
+ * Lets go of the pages noted.
+ */
+static void
+unmap(BaScan *scan)
+{
+	long size = sysconf(_SC_PAGESIZE);
+	char *from = (char *) TYPEALIGN(size, scan->read_from);
+	char *end = (char *) TYPEALIGN_DOWN(size, scan->read_end);
+
+	/* If this fails (pages may be huge, and only part of one is ours) they stay mapped. */
+	if (end - from >= UNMAP_AT_LEAST)
+		(void) madvise(from, end - from, MADV_DONTNEED);
+	scan->read_from = scan->read_end = NULL;
+}
+
+/*
+ * Takes note that a page is not needed any more.
+ */
+void
+ba_scan_unmap(BaScan *scan, Page page)
+{
+	if (scan->parallel == NULL || !IsParallelWorker())
+		return;
+	if (page == scan->read_end)
+		scan->read_end += BLCKSZ;
+	else if (page + BLCKSZ == scan->read_from)
+		scan->read_from -= BLCKSZ;
+	else
+	{
+		unmap(scan);
+		scan->read_from = page;
+		scan->read_end = page + BLCKSZ;
+	}
+	if (scan->read_end - scan->read_from >= UNMAP_AT_MOST)
+		unmap(scan);
+}
+
+#else
+
+void
+ba_scan_unmap(BaScan *scan, Page page)
+{
+}
+
+#endif
