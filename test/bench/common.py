@@ -190,9 +190,9 @@ def prepare(tables):
         print("They do not fit, so the figures are of reading files; take fewer BENCH_ROWS.")
 
 
-def private_peak(settings, statement):
-    """The largest private memory (kB) of any server process while a statement runs. Without JIT,
-    whose code takes some 25 MB a process however many rows there are."""
+def private_peak(settings, statement, title=""):
+    """The largest private memory (kB) of any server process, or of those with a word in their title, while a
+    statement runs. Without JIT, whose code takes some 25 MB a process however many rows there are."""
     peak = 0
     stop = threading.Event()
     postmaster = int(psql("SELECT pg_read_file('postmaster.pid')").split()[0])
@@ -207,6 +207,9 @@ def private_peak(settings, statement):
                 break
             for pid in children:
                 try:
+                    with open(f"/proc/{pid}/cmdline") as f:
+                        if title not in f.read():
+                            continue
                     with open(f"/proc/{pid}/status") as f:
                         text = f.read()
                     peak = max(peak, int(re.search(r"RssAnon:\s+(\d+)", text).group(1)))
