@@ -156,6 +156,7 @@ extern bool ba_lock_try(BaLockKind kind, int64 id, LOCKMODE mode);
 extern void ba_lock_release(BaLockKind kind, int64 id, LOCKMODE mode);
 extern bool ba_lock_is_mine(BaLockKind kind, int64 id, LOCKMODE mode);
 extern int ba_lock_count_holders(BaLockKind kind, int64 id);
+extern List *ba_lock_list_holders(BaLockKind kind, int64 id);
 extern bool ba_lock_take_slot(void);
 extern void ba_lock_leave_slot(void);
 extern bool ba_lock_has_free_slot(void);
@@ -305,7 +306,7 @@ extern void ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, con
 extern void ba_job_run_notify(const BaJob *job, int64 run_id, const char *status);
 extern void ba_job_run_end(const BaJob *job, int64 run_id, const char *status,
 						   const ErrorData *error);
-extern void ba_job_run_try_finish(const BaJob *job, int64 run_id);
+extern bool ba_job_run_try_finish(const BaJob *job, int64 run_id);
 
 /* ---- job_summary.c: queries kept up to date ---- */
 
@@ -329,7 +330,7 @@ extern void ba_job_rehearse(void (*work)(void *), void *arg);
 extern BaJob *ba_job_get_own(const char *name);
 extern BaJob *ba_job_get_own_by_run(int64 run_id);
 extern void ba_job_check_owner(const BaJob *job);
-extern void ba_job_signal_tasks(int64 job_id);
+extern void ba_job_interrupt(int64 job_id);
 
 /* ---- job_starter.c: after a restart of the server ---- */
 

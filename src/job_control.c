@@ -366,30 +366,19 @@ batchagg_resume_job(PG_FUNCTION_ARGS)
 }
 
 /*
- * Cancels the batches of a job that processes are at. They roll back, and then wait for the current
- * transaction, which must have locked their run.
+ * Cancels what the processes of a job are at: batches, the commands before and after them. They roll
+ * back, and then wait for the current transaction, which must have locked their run. One that is at
+ * nothing takes no notice.
  */
 void
-ba_job_signal_tasks(int64 job_id)
+ba_job_interrupt(int64 job_id)
 {
 	BaCatalog catalog;
-	uint64 rows;
-	int64 *pids;
-	int n = 0;
+	ListCell *lc;
 
-	ba_catalog_begin(&catalog);
-	rows =
-		ba_catalog_execute("SELECT task.id, pid FROM batchagg.task JOIN batchagg.run ON run.id = "
-						   "run_id WHERE job_id = $1 AND task.status = 'running'",
-						   "l", job_id);
-	pids = palloc(Max(rows, 1) * sizeof(int64));
-	for (uint64 i = 0; i < rows; i++)
-	{
-		if (ba_lock_count_holders(BA_LOCK_TASK, ba_catalog_int(i, 0, 0)) > 0)
-			pids[n++] = ba_catalog_int(i, 1, 0);
-	}
-	for (int i = 0; i < n; i++)
-		(void) DirectFunctionCall1(pg_cancel_backend, Int32GetDatum((int32) pids[i]));
+	ba_catalog_begin(&catalog); /* as who may */
+	foreach (lc, ba_lock_list_holders(BA_LOCK_JOB, job_id))
+		(void) DirectFunctionCall1(pg_cancel_backend, Int32GetDatum(lfirst_int(lc)));
 	ba_catalog_end(&catalog);
 }
 
@@ -406,7 +395,7 @@ batchagg_cancel_run(PG_FUNCTION_ARGS)
 	if (strcmp(run->status, "running") != 0 && strcmp(run->status, "paused") != 0)
 		PG_RETURN_BOOL(false);
 	ba_job_run_end(job, run_id, "cancelled", NULL);
-	ba_job_signal_tasks(job->id);
+	ba_job_interrupt(job->id);
 	PG_RETURN_BOOL(true);
 }
 

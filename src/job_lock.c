@@ -84,6 +84,27 @@ ba_lock_count_holders(BaLockKind kind, int64 id)
 }
 
 /*
+ * Lists the processes that hold a lock, by their pids.
+ */
+List *
+ba_lock_list_holders(BaLockKind kind, int64 id)
+{
+	LockData *locks = GetLockStatusData();
+	List *pids = NIL;
+	LOCKTAG tag;
+
+	make_tag(&tag, kind, id);
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		LockInstanceData *lock = &locks->locks[i];
+
+		if (lock->holdMask != 0 && memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0)
+			pids = lappend_int(pids, lock->pid);
+	}
+	return pids;
+}
+
+/*
  * Takes one of batchagg.max_job_workers places, unless this process has one. Returns false where
  * all are taken.
  */

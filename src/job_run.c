@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "commands/async.h"
+#include "pgstat.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/snapmgr.h"
@@ -52,6 +53,19 @@ ba_job_run_check_null_keys(const BaJob *job, BaRange *range)
 }
 
 /*
+ * Runs a command that a run has besides that of its batches, and shows it as what the process does.
+ */
+static void
+run_once(const BaJob *job, const char *what, const char *command)
+{
+	pgstat_report_activity(STATE_RUNNING,
+						   psprintf("batchagg job %s, %s: %s", job->name, what, command));
+	PushActiveSnapshot(GetTransactionSnapshot());
+	(void) ba_command_run(command, NULL, NULL, NULL);
+	PopActiveSnapshot();
+}
+
+/*
  * Plans a run, in the current transaction: its first and last key, what it takes over from earlier
  * ones, the command before the first batch. The caller sees to it that no process works on an
  * earlier run of the job. end_key is NULL for an empty relation. Throws where the run was cancelled
@@ -68,7 +82,7 @@ ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end
 	PushActiveSnapshot(GetTransactionSnapshot());
 	null_keys = check_null_keys(job, range);
 	if (full && job->before_command != NULL)
-		(void) ba_command_run(job->before_command, NULL, NULL, NULL);
+		run_once(job, "before_command", job->before_command);
 
 	ba_catalog_begin(&catalog);
 	if (job->incremental)
@@ -158,33 +172,62 @@ ba_job_run_end(const BaJob *job, int64 run_id, const char *status, const ErrorDa
 }
 
 /*
- * Ends a run if none of its tasks is left to do, in the current transaction, which has the job's
- * settings and runs the command after the last batch.
+ * Tells whether a run has come to its end: it is under way, or paused where that is allowed, and none of
+ * its tasks is left to do. Counts its tasks then, and those that failed. With lock its row is locked.
  */
-void
-ba_job_run_try_finish(const BaJob *job, int64 run_id)
+static bool
+is_over(int64 run_id, bool lock, bool may_be_paused, int64 *failed, int64 *total)
 {
 	BaCatalog catalog;
-	int64 open = 1;
-	int64 failed = 0;
-	int64 total = 0;
+	bool over;
 
 	ba_catalog_begin(&catalog);
-	if (ba_catalog_execute("SELECT FROM batchagg.run WHERE id = $1 AND status = 'running' AND "
-						   "planned AND cut_done FOR UPDATE",
-						   "l", run_id) > 0)
+	if (lock)
+		over = ba_catalog_execute("SELECT FROM batchagg.run WHERE id = $1 AND (status = 'running' "
+								  "OR $2 AND status = 'paused') AND planned AND cut_done FOR "
+								  "UPDATE",
+								  "lb", run_id, may_be_paused) > 0;
+	else
+		over = ba_catalog_execute("SELECT FROM batchagg.run WHERE id = $1 AND (status = 'running' "
+								  "OR $2 AND status = 'paused') AND planned AND cut_done",
+								  "lb", run_id, may_be_paused) > 0;
+	if (over)
 	{
 		ba_catalog_execute("SELECT count(*) FILTER (WHERE status IN ('pending', 'running')), "
 						   "count(*) FILTER (WHERE status = 'failed'), count(*) FILTER (WHERE "
 						   "status <> 'split') FROM batchagg.task WHERE run_id = $1",
 						   "l", run_id);
-		open = ba_catalog_int(0, 0, 0);
-		failed = ba_catalog_int(0, 1, 0);
-		total = ba_catalog_int(0, 2, 0);
+		over = ba_catalog_int(0, 0, 1) == 0;
+		*failed = ba_catalog_int(0, 1, 0);
+		*total = ba_catalog_int(0, 2, 0);
 	}
 	ba_catalog_end(&catalog);
-	if (open > 0)
-		return;
+	return over;
+}
+
+/*
+ * Ends a run if none of its tasks is left to do, in the current transaction, which has the job's
+ * settings and must hold nothing of the run: the command after the last batch may take long, and
+ * whoever steers the run does not wait for it. So the run is looked at before it, and locked and looked
+ * at again after it. Returns false where the command was in vain, as the run was cancelled or got
+ * something to do meanwhile; the transaction must be rolled back then.
+ */
+bool
+ba_job_run_try_finish(const BaJob *job, int64 run_id)
+{
+	int64 failed;
+	int64 total;
+	bool ran = false;
+
+	if (job->after_command != NULL && is_over(run_id, false, false, &failed, &total) && failed == 0)
+	{
+		run_once(job, "after_command", job->after_command);
+		ran = true;
+	}
+
+	/* a pause lets what is at work come to its end */
+	if (!is_over(run_id, true, ran, &failed, &total) || (ran && failed > 0))
+		return !ran;
 	if (failed > 0)
 	{
 		ErrorData error = {
@@ -194,14 +237,7 @@ ba_job_run_try_finish(const BaJob *job, int64 run_id)
 
 		ba_job_run_end(job, run_id, "failed", &error);
 	}
-	else
-	{
-		if (job->after_command != NULL)
-		{
-			PushActiveSnapshot(GetTransactionSnapshot());
-			(void) ba_command_run(job->after_command, NULL, NULL, NULL);
-			PopActiveSnapshot();
-		}
+	else if (ran || job->after_command == NULL)
 		ba_job_run_end(job, run_id, "done", NULL);
-	}
+	return true;
 }

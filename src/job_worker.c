@@ -181,15 +181,17 @@ ba_process_commit(void)
 }
 
 /*
- * Sleeps, unless there is something to heed.
+ * Sleeps, unless there is something to heed. There is nothing then that could be cancelled.
  */
 void
 ba_process_nap(long ms)
 {
+	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
 					 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
+	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
@@ -391,6 +393,23 @@ do_task(BaJob *job, BaJobRun *run, BaRange *range, const BaTask *task, BaMeasure
 }
 
 /*
+ * Ends the run if it has come to its end.
+ */
+static void
+finish(const BaJob *job, const BaJobRun *run)
+{
+	ba_process_begin();
+	ba_command_use_settings(job);
+	if (ba_job_run_try_finish(job, run->id))
+		ba_process_commit();
+	else
+	{
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(batch_context);
+	}
+}
+
+/*
  * Does one thing towards the end of the run. Returns how long to sleep before the next, or LEAVE.
  */
 static long
@@ -453,8 +472,6 @@ step(BaMeasure *measure)
 	range = ba_range_open_job(job);
 	claim = ba_task_claim(job, run, range, measure, &task);
 	measure->rows = 0;
-	if (claim == BA_CLAIM_END && start.runner)
-		ba_job_run_try_finish(job, run->id);
 	ba_process_commit();
 
 	switch (claim)
@@ -467,7 +484,10 @@ step(BaMeasure *measure)
 			wait_nap = Min(wait_nap * 2, LONG_NAP);
 			return start.runner ? wait_nap : LEAVE;
 		default:
-			return start.runner ? 0 : LEAVE;
+			if (!start.runner)
+				return LEAVE;
+			finish(job, run);
+			return 0;
 	}
 }
 

@@ -1,0 +1,147 @@
+# What a person does to a run at an awkward moment: pause, cancel, drop or retry while a command before
+# or after the batches is at work, or while a process is about to take its next batch.  Nobody waits
+# for a command, and what is stopped has no effect.  Commands are held by advisory locks of a
+# session of the test.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use BatchaggTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server(
+	'steering', q{
+max_worker_processes = 12
+batchagg.max_job_workers = 6
+autovacuum = off
+});
+my $holder = $node->background_psql('postgres', on_error_stop => 1);
+my $run;
+
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+sub poll { return $node->poll_query_until('postgres', $_[0]) }
+
+# Something that must not wait for the run.
+sub at_once { return sql("SET statement_timeout = '10 s'; $_[0]") }
+
+sub hold { $holder->query_safe("SELECT pg_advisory_lock($_) IS NULL") for @_ }
+sub let_go { $holder->query_safe("SELECT pg_advisory_unlock($_)") for @_ }
+
+# A process of a run waits for such a lock.
+sub is_held
+{
+	my ($lock, $what) = @_;
+	return ok(poll(qq{SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+		WHERE locktype = 'advisory' AND objid = $lock AND objsubid = 1 AND NOT granted AND backend_type LIKE 'batchagg%')}), $what);
+}
+
+sub processes_leave
+{
+	return ok(poll(q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%')}), "$_[0]: its processes leave");
+}
+
+sub status { return sql("SELECT status FROM batchagg.run WHERE id = $run") }
+sub becomes { return ok(poll("SELECT status = '$_[0]' FROM batchagg.run WHERE id = $run"), $_[1]) }
+
+sql(q{
+	CREATE TABLE source (id int PRIMARY KEY, k int);
+	INSERT INTO source SELECT n, n % 7 FROM generate_series(1, 1000) n;
+	CREATE TABLE seen (id int, k int);
+	CREATE TABLE ended (n int);
+});
+my $exact = q{SELECT count(*) = 1000 AND count(DISTINCT id) = 1000 FROM seen};
+
+# --------------------------------------------------- while after_command is at work
+
+sql(q{SELECT batchagg.create_job('slow_end', 'source', batch_size => 500, command => 'INSERT INTO seen SELECT * FROM source WHERE id BETWEEN $1 AND $2',
+	after_command => 'INSERT INTO ended SELECT 1 FROM pg_advisory_xact_lock_shared(1)')});
+hold(1);
+$run = sql(q{SELECT batchagg.start_job('slow_end')});
+is_held(1, 'after_command is at work');
+like(sql(q{SELECT query FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%'}), qr/^batchagg job slow_end, after_command: INSERT/, 'which is shown');
+at_once(q{SELECT batchagg.pause_job('slow_end')});
+is(status(), 'paused', 'pause_job does not wait for it');
+let_go(1);
+becomes('done', 'it comes to its end, and the run with it');
+is(sql('SELECT count(*) FROM ended'), '1', 'with its effect');
+is(sql(q{SELECT batchagg.resume_job('slow_end')}), '', 'no run is left to go on after the pause');
+no_process_left($node, 'a pause');
+
+hold(1);
+$run = sql(q{SELECT batchagg.start_job('slow_end')});
+is_held(1, 'after_command again');
+is(at_once("SELECT batchagg.cancel_run($run)"), 't', 'cancel_run does not wait for it');
+processes_leave('a cancel');
+is(status(), 'cancelled', 'cancelled');
+is(sql('SELECT count(*) FROM ended'), '1', 'without its effect');
+
+# one that will not be cancelled
+sql(q{CREATE FUNCTION stubborn() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+		PERFORM pg_advisory_xact_lock_shared(1);
+		RETURN 1;
+	EXCEPTION WHEN query_canceled THEN
+		PERFORM pg_advisory_xact_lock_shared(2);
+		RETURN 2; END $$;
+	SELECT batchagg.alter_job('slow_end', after_command => 'INSERT INTO ended SELECT stubborn()')});
+hold(2);
+$run = sql(q{SELECT batchagg.start_job('slow_end')});
+is_held(1, 'an after_command that heeds no cancel');
+at_once("SELECT batchagg.cancel_run($run)");
+is_held(2, 'goes on');
+is(status(), 'cancelled', 'in a run that is cancelled');
+{
+	my $cancelled = $run;
+	sql('TRUNCATE seen');
+	$run = sql(q{SELECT batchagg.start_job('slow_end')});
+	ok(poll("SELECT hold_reason = 'a batch of an earlier run is still at work' FROM batchagg.run WHERE id = $run"), 'the next run waits for it');
+	let_go(1, 2);
+	becomes('done', 'that run is done');
+	is(sql("SELECT status FROM batchagg.run WHERE id = $cancelled"), 'cancelled', 'the other stays cancelled');
+	is(sql($exact), 't', 'each row once');
+	is(sql('SELECT string_agg(n::text, $$ $$) FROM ended'), '1 1', 'one after_command more has had its effect');
+}
+no_process_left($node, 'a cancel');
+
+# a task that is put back meanwhile makes the command come too early
+sql(q{TRUNCATE seen, ended; CREATE TABLE bad (id int); INSERT INTO bad VALUES (7);
+	CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF EXISTS (SELECT FROM bad WHERE id = new.id) THEN RAISE EXCEPTION 'bad'; END IF; RETURN new; END $$;
+	CREATE TRIGGER refuse BEFORE INSERT ON seen FOR EACH ROW EXECUTE FUNCTION refuse();
+	SELECT batchagg.alter_job('slow_end', max_skipped => 1,
+		after_command => 'INSERT INTO ended SELECT count(*) FROM pg_advisory_xact_lock_shared(1), seen')});
+hold(1);
+$run = sql(q{SELECT batchagg.start_job('slow_end')});
+is_held(1, 'all but a bad row is done');
+sql('TRUNCATE bad');
+is(at_once(qq{SELECT batchagg.retry_task(task_id) FROM batchagg.job_errors WHERE run_id = $run AND status = 'skipped'}), $run, 'retry_task does not wait either');
+let_go(1);
+becomes('done', 'the run does the task as well');
+is(sql($exact), 't', 'each row once');
+is(sql('SELECT string_agg(n::text, $$ $$) FROM ended'), '1000', 'and after_command once, after it');
+
+hold(1);
+$run = sql(q{SELECT batchagg.start_job('slow_end')});
+is_held(1, 'after_command once more');
+at_once(q{SELECT batchagg.drop_job('slow_end')});
+processes_leave('drop_job does not wait for it');
+is(sql('SELECT count(*) FROM ended'), '1', 'without its effect');
+
+# -------------------------------------------------- while before_command is at work
+
+sql(q{SELECT batchagg.create_job('slow_start', 'source', 'SELECT $1, $2', before_command => 'INSERT INTO ended SELECT 1 FROM pg_advisory_xact_lock_shared(1)')});
+$run = sql(q{SELECT batchagg.start_job('slow_start')});
+is_held(1, 'before_command is at work');
+is(at_once("SELECT batchagg.cancel_run($run)"), 't', 'cancel_run');
+processes_leave('a cancel before the first batch');
+is(status(), 'cancelled', 'cancelled');
+is(sql('SELECT count(*) FROM ended'), '1', 'without its effect');
+let_go(1);
+no_process_left($node, 'all');
+
+unlike(slurp_file($node->logfile), qr/TRAP:|PANIC|signal \d|XX000|40P01/, 'nothing crashed, no deadlock');
+unlike(slurp_file($node->logfile), qr/WARNING:.*(?:leak|reference|snapshot)/, 'no leak was warned of');
+$holder->quit;
+$node->stop;
+done_testing();
