@@ -6,7 +6,8 @@
  * the server down. A claim looks for, in this order,
  *
  *	1. a task that waits: it was put back after an error, or is half of one that was split. Whoever
- *	   has locked its row first has it (SKIP LOCKED);
+ *	   has locked its row first has it (SKIP LOCKED). Where there is one the run's row is locked
+ *	   before it, as whoever stops the run does: no batch begins after that;
  *	2. the next batch, cut under a lock on the run's row, so that batches neither overlap nor leave a
  *	   gap, and there is one place where cutting goes on;
  *	3. a task that is marked running with nobody at its lock: its process is gone. It is put back.
@@ -65,11 +66,14 @@ claim_waiting(int64 run_id, BaTask *task)
 	bool found;
 
 	ba_catalog_begin(&catalog);
-	found = ba_catalog_execute("SELECT id, null_keys, first_key, last_key, row_count, attempts "
-							   "FROM batchagg.task WHERE run_id = $1 AND status = 'pending' "
-							   "AND (not_before IS NULL OR not_before <= clock_timestamp()) "
-							   "ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED",
-							   "l", run_id) > 0;
+	found =
+		ba_catalog_execute("SELECT task.id, null_keys, first_key, last_key, row_count, attempts "
+						   "FROM batchagg.task JOIN batchagg.run ON run.id = run_id WHERE "
+						   "run_id = $1 AND task.status = 'pending' AND (not_before IS NULL OR "
+						   "not_before <= clock_timestamp()) AND run.status = 'running' "
+						   "ORDER BY task.id LIMIT 1 FOR UPDATE OF run FOR UPDATE OF task SKIP "
+						   "LOCKED",
+						   "l", run_id) > 0;
 	if (found)
 	{
 		task->id = ba_catalog_int(0, 0, 0);

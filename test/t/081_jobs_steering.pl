@@ -138,6 +138,32 @@ processes_leave('a cancel before the first batch');
 is(status(), 'cancelled', 'cancelled');
 is(sql('SELECT count(*) FROM ended'), '1', 'without its effect');
 let_go(1);
+no_process_left($node, 'such a cancel');
+
+# ---------------------------------------- while a process is about to take a batch
+
+# a task waits, and the runner has seen that the run goes on when it asks the throttle, last of all
+sql(q{TRUNCATE seen, ended; INSERT INTO bad VALUES (7);
+	SELECT batchagg.create_job('about', 'source', batch_size => 1000, max_attempts => 1, statement_timeout => '3 min',
+		command => 'INSERT INTO seen SELECT * FROM source WHERE id BETWEEN $1 AND $2')});
+$run = sql(q{SELECT batchagg.start_job('about')});
+becomes('failed', 'a run with a bad row');
+no_process_left($node, 'that');
+sql(q{TRUNCATE bad; SELECT batchagg.alter_job('about', throttle => '{"query": "SELECT pg_advisory_xact_lock_shared(1) IS NULL"}')});
+my $retry = qq{SELECT batchagg.retry_task(task_id) FROM batchagg.job_errors WHERE run_id = $run AND status IN ('failed', 'pending') AND task_id IS NOT NULL};
+hold(1);
+sql($retry);
+is_held(1, 'the runner is about to take a task that waits');
+at_once(q{SELECT batchagg.pause_job('about')});
+let_go(1);
+no_process_left($node, 'a pause just then');
+is(sql("SELECT string_agg(status, ' ') FROM batchagg.task WHERE run_id = $run"), 'pending', 'the batch does not begin any more');
+hold(1);
+is(sql(q{SELECT batchagg.resume_job('about')}), $run, 'resumed');
+is_held(1, 'the runner is about to take it again');
+let_go(1);
+becomes('done', 'and does so');
+is(sql($exact), 't', 'each row once');
 no_process_left($node, 'all');
 
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC|signal \d|XX000|40P01/, 'nothing crashed, no deadlock');
