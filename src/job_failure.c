@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "common/pg_prng.h"
+#include "miscadmin.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
@@ -75,23 +76,28 @@ ba_failure_delay(const BaJob *job, int attempts)
 }
 
 /*
- * Gives a task a status, with the error on record.
+ * Gives a task a status, with the error on record. Returns false where it is no longer this attempt's:
+ * a process that lost its lock must not settle what another works on.
  */
-static void
+static bool
 set_status(const BaTask *task, const char *status, int64 delay, const ErrorData *error)
 {
-	ba_catalog_execute_alone(
-		"UPDATE batchagg.task SET status = $2, "
-		"not_before = CASE WHEN $3 > 0 THEN clock_timestamp() + $3 * interval '1 millisecond' END, "
-		"sqlstate = $4, message = $5, detail = $6, hint = $7, context = $8, "
-		"finished_at = clock_timestamp(), failed_at = clock_timestamp(), failed_attempt = attempts "
-		"WHERE id = $1",
-		"ltlttttt", task->id, status, delay, unpack_sql_state(error->sqlerrcode), error->message,
-		error->detail, error->hint, error->context);
+	return ba_catalog_execute_alone(
+			   "UPDATE batchagg.task SET status = $2, "
+			   "not_before = CASE WHEN $3 > 0 THEN clock_timestamp() + $3 * interval '1 "
+			   "millisecond' END, "
+			   "sqlstate = $4, message = $5, detail = $6, hint = $7, context = $8, "
+			   "finished_at = clock_timestamp(), failed_at = clock_timestamp(), failed_attempt = "
+			   "attempts "
+			   "WHERE id = $1 AND status = 'running' AND attempts = $9 AND pid = $10",
+			   "ltltttttii", task->id, status, delay, unpack_sql_state(error->sqlerrcode),
+			   error->message, error->detail, error->hint, error->context, task->attempts,
+			   MyProcPid) == 1;
 }
 
 /*
- * Puts two tasks in the place of one. Returns false, having done nothing, where it has one key.
+ * Puts two tasks in the place of one, if it is still this attempt's. Returns false, having done nothing,
+ * where it has one key.
  */
 static bool
 split_task(const BaJobRun *run, BaRange *range, const BaTask *task, const ErrorData *error)
@@ -107,7 +113,8 @@ split_task(const BaJobRun *run, BaRange *range, const BaTask *task, const ErrorD
 	PopActiveSnapshot();
 	if (!found)
 		return false;
-	set_status(task, "split", 0, error);
+	if (!set_status(task, "split", 0, error))
+		return true;
 	ba_catalog_execute_alone(
 		"INSERT INTO batchagg.task (run_id, parent, status, first_key, last_key, row_count) "
 		"VALUES ($1, $2, 'pending', $3, $4, NULLIF($7, -1)), "
@@ -136,7 +143,7 @@ may_skip(const BaJob *job, const BaJobRun *run)
 }
 
 /*
- * Fails a task for good, and the run if it would go on failing.
+ * Fails a task for good, if it is still this attempt's, and the run if it would go on failing.
  */
 static void
 fail_task(const BaJob *job, const BaJobRun *run, const BaTask *task, bool fail_run,
@@ -144,7 +151,8 @@ fail_task(const BaJob *job, const BaJobRun *run, const BaTask *task, bool fail_r
 {
 	BaCatalog catalog;
 
-	set_status(task, "failed", 0, error);
+	if (!set_status(task, "failed", 0, error))
+		return;
 	if (!fail_run)
 	{
 		ba_catalog_begin(&catalog);
@@ -179,7 +187,7 @@ ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *range, const Ba
 	ba_catalog_end(&catalog);
 
 	if (!running)
-		set_status(task, "pending", 0, error);
+		(void) set_status(task, "pending", 0, error);
 	else if (failure == BA_FAILURE_FINAL)
 		fail_task(job, run, task, true, error);
 	else if (failure == BA_FAILURE_DATA && job->max_skipped > 0)
@@ -187,14 +195,14 @@ ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *range, const Ba
 		if (split_task(run, range, task, error))
 			return;
 		if (!task->null_keys && may_skip(job, run))
-			set_status(task, "skipped", 0, error);
+			(void) set_status(task, "skipped", 0, error);
 		else
 			fail_task(job, run, task, false, error);
 	}
 	else if (failure == BA_FAILURE_TOO_LARGE && split_task(run, range, task, error))
 		return;
 	else if (task->attempts < job->max_attempts)
-		set_status(task, "pending", ba_failure_delay(job, task->attempts), error);
+		(void) set_status(task, "pending", ba_failure_delay(job, task->attempts), error);
 	else
 		fail_task(job, run, task, false, error);
 }

@@ -164,7 +164,47 @@ is_held(1, 'the runner is about to take it again');
 let_go(1);
 becomes('done', 'and does so');
 is(sql($exact), 't', 'each row once');
-no_process_left($node, 'all');
+no_process_left($node, 'that');
+
+# ------------------------------------------------- a process that has lost its task
+
+# The worker gives all advisory locks up, those of the job among them, and stays at its task, which
+# the runner then takes. That goes on undisturbed, however the worker ends.
+sql(q{CREATE SEQUENCE lost MINVALUE 0;
+	CREATE FUNCTION work(first int) RETURNS int LANGUAGE plpgsql AS $$
+	DECLARE
+		kind text := (SELECT backend_type FROM pg_stat_activity WHERE pid = pg_backend_pid());
+	BEGIN
+		IF kind = 'batchagg worker' AND NOT (SELECT is_called FROM lost) THEN
+			PERFORM pg_advisory_unlock_all();
+			PERFORM setval('lost', first);
+			PERFORM pg_advisory_xact_lock_shared(1);
+			IF EXISTS (SELECT FROM bad) THEN RAISE lock_not_available; END IF;
+		ELSIF (SELECT is_called AND last_value = first FROM lost) THEN
+			PERFORM pg_advisory_xact_lock_shared(2);
+		ELSE
+			WHILE NOT (SELECT is_called FROM lost) LOOP PERFORM pg_sleep(0.01); END LOOP;
+		END IF;
+		RETURN 1;
+	END $$;
+	SELECT batchagg.create_job('lost', 'source', batch_size => 250, workers => 2, statement_timeout => '3 min',
+		command => 'INSERT INTO seen SELECT s.* FROM work($1), source s WHERE id BETWEEN $1 AND $2')});
+for my $end ('fails', 'succeeds')
+{
+	sql(q{TRUNCATE seen, bad; SELECT setval('lost', 0, false)} . ($end eq 'fails' ? '; INSERT INTO bad VALUES (0)' : ''));
+	hold(1, 2);
+	$run = sql(q{SELECT batchagg.start_job('lost')});
+	is_held(2, 'a task is done by a second process while the first is still at it');
+	let_go(1);
+	ok(poll(q{SELECT NOT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type = 'batchagg worker' AND locktype = 'relation')}),
+		"the first $end");
+	is(sql("SELECT count(*) FROM batchagg.task WHERE run_id = $run AND status = 'running' AND attempts = 2"), '1', 'which is not put on record');
+	is(status(), 'running', 'and does not end the run');
+	let_go(2);
+	becomes('done', 'the second does the task');
+	is(sql($exact), 't', 'each row once');
+	no_process_left($node, "a lost lock, the process $end");
+}
 
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC|signal \d|XX000|40P01/, 'nothing crashed, no deadlock');
 unlike(slurp_file($node->logfile), qr/WARNING:.*(?:leak|reference|snapshot)/, 'no leak was warned of');
