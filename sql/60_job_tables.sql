@@ -8,6 +8,7 @@ CREATE TABLE job (
 	relation regclass NOT NULL,          -- what is cut into batches
 	key name NOT NULL,                   -- by this column; 'ctid' is the heap's own order
 	key_type regtype NOT NULL,           -- its type then: keys are stored as they are printed
+	key_collation text,                  -- its collation then, if it has one: their order
 	command text NOT NULL,               -- run once a batch, $1 and $2 being its first and last key
 	null_command text,                   -- run once for the rows whose key is NULL
 	before_command text,                 -- run once before the first batch of a full pass

@@ -55,8 +55,9 @@ typedef struct BaJob
 	char *name;
 	Oid owner;
 	Oid relation;
-	char *key;    /* column, or "ctid" */
-	Oid key_type; /* when the job was created, domains looked through */
+	char *key;           /* column, or "ctid" */
+	Oid key_type;        /* when the job was created, domains looked through */
+	char *key_collation; /* then, by its qualified name */
 	char *command;
 	char *null_command;
 	char *before_command;
@@ -176,6 +177,8 @@ typedef struct BaRange
 	char *relation_name; /* quoted and qualified */
 	char *key;           /* quoted */
 	Oid type;            /* of $1 and $2 */
+	AttrNumber attno;    /* of the key; not for ctid */
+	Oid collation;       /* of the key, InvalidOid where its type has none */
 	bool nullable;       /* the key may be NULL, for all the catalogs say */
 	char *bounds_sql;    /* key BETWEEN $1 AND $2, with operators of the type's own order */
 	char *after_sql;     /* key > $1 AND key <= $2 */
@@ -210,6 +213,8 @@ typedef struct BaRangeKind
 
 extern BaRange *ba_range_open(Oid relation, const char *key);
 extern BaRange *ba_range_open_job(const BaJob *job);
+extern char *ba_range_get_collation(const BaRange *range);
+extern void ba_range_check_key(const BaRange *range);
 extern char *ba_range_choose_key(Oid relation);
 extern bool ba_range_has_null_key(BaRange *range);
 extern bool ba_range_is_lockable(BaRange *range);

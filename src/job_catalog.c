@@ -304,7 +304,8 @@ ba_catalog_bool(uint64 row, int column)
 
 #define MILLISECONDS(column) "(EXTRACT(epoch FROM " column ") * 1000)::int8, "
 #define JOB_COLUMNS                                                                                \
-	"SELECT id, name, owner::oid, relation::oid, key::text, key_type::oid, command, "              \
+	"SELECT id, name, owner::oid, relation::oid, key::text, key_type::oid, key_collation, "        \
+	"command, "                                                                                    \
 	"null_command, "                                                                               \
 	"before_command, after_command, search_path, mode = 'incremental', batch_size, " MILLISECONDS( \
 		"target_time") "min_batch_size, max_batch_size, workers, " MILLISECONDS("statement_"       \
@@ -330,6 +331,7 @@ read_job(uint64 rows)
 	job->relation = (Oid) ba_catalog_int(0, c++, 0);
 	job->key = ba_catalog_text(0, c++);
 	job->key_type = (Oid) ba_catalog_int(0, c++, 0);
+	job->key_collation = ba_catalog_text(0, c++);
 	job->command = ba_catalog_text(0, c++);
 	job->null_command = ba_catalog_text(0, c++);
 	job->before_command = ba_catalog_text(0, c++);

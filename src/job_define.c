@@ -82,7 +82,7 @@ check_bounds(const char *name, int64 value, int64 min, int64 max)
 
 /*
  * Throws if a job could not be run as it is defined. Returns its relation as a range, and notes the
- * type of its key.
+ * type and the collation of its key.
  */
 static BaRange *
 check_job(BaJob *job)
@@ -103,6 +103,7 @@ check_job(BaJob *job)
 
 	range = ba_range_open_job(job);
 	job->key_type = range->type;
+	job->key_collation = ba_range_get_collation(range);
 	if (get_rel_persistence(job->relation) == RELPERSISTENCE_TEMP)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("a job cannot work on a temporary table"),
@@ -199,19 +200,20 @@ insert_job(const BaJob *job)
 		"INSERT INTO batchagg.job (name, owner, relation, key, key_type, command, null_command, "
 		"before_command, search_path, mode, batch_size, target_time, min_batch_size, "
 		"max_batch_size, workers, statement_timeout, lock_timeout, max_attempts, retry_delay, "
-		"max_skipped, after_command, throttle) VALUES ($1, $2, $3, $4::name, $5, $6, $7, $8, $9, "
+		"max_skipped, after_command, throttle, key_collation) VALUES ($1, $2, $3, $4::name, $5, "
+		"$6, $7, $8, $9, "
 		"$10, NULLIF($11, 0), NULLIF($12, 0) * interval '1 millisecond', $13, $14, $15, "
 		"NULLIF($16, 0) * interval '1 millisecond', NULLIF($17, 0) * interval '1 millisecond', "
-		"$18, $19 * interval '1 millisecond', $20, $21, $22::jsonb) RETURNING id",
+		"$18, $19 * interval '1 millisecond', $20, $21, $22::jsonb, $23) RETURNING id",
 		"tootottttt"
 		"lllli"
-		"iiilltt",
+		"iiillttt",
 		job->name, job->owner, job->relation, job->key, job->key_type, job->command,
 		job->null_command, job->before_command, job->search_path,
 		job->incremental ? "incremental" : "once", job->batch_size, job->target_ms,
 		job->min_batch_size, job->max_batch_size, job->workers, job->statement_timeout,
 		job->lock_timeout, job->max_attempts, job->retry_delay, job->max_skipped,
-		job->after_command, job->throttle);
+		job->after_command, job->throttle, job->key_collation);
 	id = ba_catalog_int(0, 0, 0);
 	ba_catalog_end(&catalog);
 	return id;

@@ -249,11 +249,12 @@ ba_range_has_null_key(BaRange *range)
 }
 
 /*
- * A key is a value: it means the same whatever became of the table.
+ * A key is a value: it means the same whatever became of the rows, but for its type and order.
  */
 static void
 check(BaRange *range, Oid filenode)
 {
+	ba_range_check_key(range);
 }
 
 const BaRangeKind ba_key_range = {

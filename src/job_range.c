@@ -15,6 +15,7 @@
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_opfamily.h"
@@ -22,6 +23,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "parser/parse_coerce.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -266,6 +268,8 @@ ba_range_open(Oid relation, const char *key)
 		attribute = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attno));
 		range->kind = &ba_key_range;
 		range->type = getBaseType(((Form_pg_attribute) GETSTRUCT(attribute))->atttypid);
+		range->attno = attno;
+		range->collation = ((Form_pg_attribute) GETSTRUCT(attribute))->attcollation;
 		range->nullable = !((Form_pg_attribute) GETSTRUCT(attribute))->attnotnull;
 		ReleaseSysCache(attribute);
 		range->key = pstrdup(quote_identifier(key));
@@ -303,13 +307,65 @@ means_same(Oid old, Oid new)
 }
 
 /*
- * Opens the relation of a job. Throws where its key has got another type, as the keys that are
- * stored would mean others. A job without a key_type has none stored.
+ * Returns the qualified name of a range's collation, NULL where it has none. Numbers would mean
+ * another one after a restore.
+ */
+char *
+ba_range_get_collation(const BaRange *range)
+{
+	HeapTuple tuple;
+	Form_pg_collation form;
+	char *name;
+
+	if (!OidIsValid(range->collation))
+		return NULL;
+	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(range->collation));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for collation %u", range->collation);
+	form = (Form_pg_collation) GETSTRUCT(tuple);
+	name = psprintf("%s.%s", get_namespace_name(form->collnamespace), NameStr(form->collname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/*
+ * Throws unless the column that is a range's key still has the collation that it had when the range
+ * was opened, and a type that means the same, and keeps it so until the transaction ends.
+ */
+void
+ba_range_check_key(const BaRange *range)
+{
+	HeapTuple tuple;
+	Form_pg_attribute form;
+
+	LockRelationOid(range->relation, AccessShareLock);
+	ReleaseSysCache(get_relation_tuple(range->relation));
+	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(range->relation), Int16GetDatum(range->attno));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for attribute %d of relation %u", range->attno,
+			 range->relation);
+	form = (Form_pg_attribute) GETSTRUCT(tuple);
+	if (form->attisdropped || !means_same(range->type, getBaseType(form->atttypid)) ||
+		form->attcollation != range->collation)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("key %s of %s was altered or dropped during a batch", range->key,
+						range->relation_name),
+				 errdetail(
+					 "The first and the last key of a batch do not tell what is between them now."),
+				 errhint("Drop the job and create it anew.")));
+	ReleaseSysCache(tuple);
+}
+
+/*
+ * Opens the relation of a job. Throws where its key has got another type or collation, as the keys
+ * that are stored would mean others, or stand in another order. A job without a key_type has none stored.
  */
 BaRange *
 ba_range_open_job(const BaJob *job)
 {
 	BaRange *range = ba_range_open(job->relation, job->key);
+	char *collation = ba_range_get_collation(range);
 
 	if (OidIsValid(job->key_type) && !means_same(job->key_type, range->type))
 		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -319,5 +375,15 @@ ba_range_open_job(const BaJob *job)
 								  "among those of the other.",
 								  format_type_be(job->key_type), format_type_be(range->type)),
 						errhint("Drop the job and create it anew.")));
+	if (OidIsValid(job->key_type) && job->key_collation != NULL && collation != NULL &&
+		strcmp(job->key_collation, collation) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_COLLATION_MISMATCH),
+				 errmsg("key %s of %s has another collation than when the job was created",
+						range->key, range->relation_name),
+				 errdetail("It was %s and is %s; keys in the order of the one do not tell where to "
+						   "go on in that of the other.",
+						   job->key_collation, collation),
+				 errhint("Drop the job and create it anew.")));
 	return range;
 }

@@ -55,6 +55,27 @@ CALL batchagg.run_job('retyped');
 SELECT last_status, message, hint FROM batchagg.job_status WHERE job = 'retyped';
 SELECT sum(n) FROM counted;
 
+-- another collation is another order: "a" stands behind "B" in one and before it in others
+CREATE TABLE worded (k text COLLATE "C" PRIMARY KEY);
+INSERT INTO worded VALUES ('B'), ('a');
+TRUNCATE counted;
+SELECT batchagg.create_job('worded', 'worded', mode => 'incremental',
+	command => 'INSERT INTO counted SELECT count(*) FROM worded WHERE k BETWEEN $1 AND $2') IS NOT NULL;
+CALL batchagg.run_job('worded');
+ALTER TABLE worded ALTER k TYPE varchar COLLATE "C";
+INSERT INTO worded VALUES ('c');
+CALL batchagg.run_job('worded');
+SELECT sum(n) FROM counted;
+ALTER TABLE worded ALTER k TYPE text COLLATE "default";
+INSERT INTO worded VALUES ('d');
+\set VERBOSITY sqlstate
+CALL batchagg.run_job('worded');
+\set VERBOSITY default
+SELECT last_status, message, hint FROM batchagg.job_status WHERE job = 'worded';
+SELECT detail FROM batchagg.job_errors WHERE job = 'worded';
+SELECT batchagg.alter_job('worded', workers => 2);
+SELECT sum(n) FROM counted;
+
 -- purge_history leaves the runs of others alone, also for the time of its transaction
 CREATE ROLE regress_purger;
 GRANT USAGE ON SCHEMA batchagg TO regress_purger;
@@ -68,5 +89,5 @@ DROP OWNED BY regress_purger;
 DROP ROLE regress_purger;
 
 SELECT batchagg.drop_job(name) FROM batchagg.job;
-DROP TABLE child, parent, pairs, retyped, counted;
+DROP TABLE child, parent, pairs, retyped, worded, counted;
 DROP TYPE pair;

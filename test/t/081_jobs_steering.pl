@@ -206,6 +206,41 @@ for my $end ('fails', 'succeeds')
 	no_process_left($node, "a lost lock, the process $end");
 }
 
+# -------------------------------------------------- a key that changes meanwhile
+
+# between two batches, and between the cutting of a batch and its work
+for my $when ('between batches', 'before a batch that is cut')
+{
+	sql(q{DROP TABLE IF EXISTS words; TRUNCATE seen, bad;
+		CREATE TABLE words (id int, k text COLLATE "C" PRIMARY KEY);
+		INSERT INTO words SELECT n, chr(64 + n) FROM generate_series(1, 40) n;
+		SELECT batchagg.create_job('words', 'words', mode => 'incremental', batch_size => 20,
+			command => 'INSERT INTO seen SELECT id FROM pg_advisory_xact_lock_shared(1), words WHERE k BETWEEN $1 AND $2')});
+	my $blocker = $node->background_psql('postgres', on_error_stop => 1);
+	my $waits = q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s AND wait_event_type = 'Lock')};
+	hold(1);
+	$run = sql(q{SELECT batchagg.start_job('words')});
+	is_held(1, "a key that gets another collation $when");
+	if ($when ne 'between batches')
+	{
+		# the next batch is cut and cannot be stored
+		$blocker->query_safe(q{BEGIN; SELECT FROM batchagg.job WHERE name = 'words' FOR UPDATE});
+		let_go(1);
+		ok(poll(sprintf $waits, q{backend_type = 'batchagg runner' AND wait_event = 'transactionid'}), 'the batch is cut');
+	}
+	my $altering = start_psql($node, 'ALTER TABLE words ALTER k TYPE text COLLATE "default"');
+	ok(poll(sprintf $waits, q{query LIKE 'ALTER%'}), 'waits for the process');
+	$when eq 'between batches' ? let_go(1) : $blocker->query_safe('COMMIT');
+	is((finish_psql($altering))[0], 'none', 'and is done');
+	$blocker->quit;
+	becomes('failed', 'the run fails');
+	like(sql("SELECT message FROM batchagg.run WHERE id = $run"),
+		$when eq 'between batches' ? qr/key k of public.words (?:has another collation than when|was altered or dropped during)/ : qr/key k of public.words was altered or dropped during a batch/, 'and says why');
+	is(sql('SELECT count(*) FROM seen'), '20', 'no other batch is done');
+	no_process_left($node, $when);
+	sql(q{SELECT batchagg.drop_job('words')});
+}
+
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC|signal \d|XX000|40P01/, 'nothing crashed, no deadlock');
 unlike(slurp_file($node->logfile), qr/WARNING:.*(?:leak|reference|snapshot)/, 'no leak was warned of');
 $holder->quit;
