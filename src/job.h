@@ -309,7 +309,7 @@ extern void ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *ran
 extern void ba_job_run_check_null_keys(const BaJob *job, BaRange *range);
 extern void ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end_key);
 extern void ba_job_run_notify(const BaJob *job, int64 run_id, const char *status);
-extern void ba_job_run_end(const BaJob *job, int64 run_id, const char *status,
+extern bool ba_job_run_end(const BaJob *job, int64 run_id, const char *status,
 						   const ErrorData *error);
 extern bool ba_job_run_try_finish(const BaJob *job, int64 run_id);
 
@@ -333,7 +333,6 @@ extern void ba_job_worker_check_login(Oid role);
 
 extern void ba_job_rehearse(void (*work)(void *), void *arg);
 extern BaJob *ba_job_get_own(const char *name);
-extern BaJob *ba_job_get_own_by_run(int64 run_id);
 extern void ba_job_check_owner(const BaJob *job);
 extern void ba_job_interrupt(int64 job_id);
 

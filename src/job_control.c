@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -80,31 +81,32 @@ start(const BaJob *job, bool full)
 						errmsg("job \"%s\" is paused", job->name),
 						errhint("SELECT batchagg.resume_job(...) ends the pause.")));
 
-	/* The job is not dropped before this is committed. Of two at once the second waits for the first. */
+	/*
+	 * The job is not dropped before this is committed. Of two at once the second waits for the first. A
+	 * run that is in the way of another and has ended when it is looked at is in its way no more.
+	 */
 	ba_catalog_begin(&catalog);
 	exists = ba_catalog_execute("SELECT FROM batchagg.job WHERE id = $1 FOR KEY SHARE", "l",
 								job->id) > 0;
-	if (exists)
+	while (exists && run_id == 0)
+	{
+		CHECK_FOR_INTERRUPTS();
 		is_new = ba_catalog_execute("INSERT INTO batchagg.run (job_id, status, is_full) VALUES "
 									"($1, 'running', $2) ON CONFLICT (job_id) WHERE status IN "
 									"('running', 'paused') DO NOTHING RETURNING id",
 									"lb", job->id, full) > 0;
-	if (is_new ||
-		ba_catalog_execute("SELECT id, status = 'paused' FROM batchagg.run WHERE job_id = "
-						   "$1 AND status IN ('running', 'paused')",
-						   "l", job->id) > 0)
-		run_id = ba_catalog_int(0, 0, 0);
-	if (run_id != 0 && !is_new)
-		paused = ba_catalog_bool(0, 1);
+		if (is_new || ba_catalog_execute("SELECT id, status = 'paused' FROM batchagg.run WHERE "
+										 "job_id = $1 AND status IN ('running', 'paused')",
+										 "l", job->id) > 0)
+			run_id = ba_catalog_int(0, 0, 0);
+		if (run_id != 0 && !is_new)
+			paused = ba_catalog_bool(0, 1);
+	}
 	ba_catalog_end(&catalog);
 
 	if (!exists)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("job \"%s\" does not exist", job->name)));
-	if (run_id == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("a run of job \"%s\" ended just now", job->name), errhint("Try again.")));
 	if (is_new)
 	{
 		ba_job_worker_launch_runner(job, run_id);
@@ -332,8 +334,8 @@ batchagg_pause_job(PG_FUNCTION_ARGS)
 {
 	BaJob *job = ba_job_get_own(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 
-	(void) ba_catalog_execute_alone("UPDATE batchagg.run SET status = 'paused' WHERE job_id = $1 "
-									"AND status = 'running'",
+	(void) ba_catalog_execute_alone("UPDATE batchagg.run SET status = 'paused', hold_reason = "
+									"NULL WHERE job_id = $1 AND status = 'running'",
 									"l", job->id);
 	(void) ba_catalog_execute_alone("UPDATE batchagg.job SET paused = true WHERE id = $1", "l",
 									job->id);
@@ -383,39 +385,40 @@ ba_job_interrupt(int64 job_id)
 }
 
 /*
+ * Returns the job of a run, NULL where there is no run that the current user may see in the views. Throws
+ * where that is all that he may.
+ */
+static BaJob *
+find_own_by_run(int64 run_id)
+{
+	BaJobRun *run = ba_catalog_get_run(run_id);
+	BaJob *job = run == NULL ? NULL : ba_catalog_get_job(run->job_id);
+
+	if (job == NULL || (!has_privs_of_role(GetUserId(), job->owner) &&
+						!has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS)))
+		return NULL;
+	ba_job_check_owner(job);
+	return job;
+}
+
+/*
  * cancel_run(run_id)
  */
 Datum
 batchagg_cancel_run(PG_FUNCTION_ARGS)
 {
 	int64 run_id = PG_GETARG_INT64(0);
-	BaJob *job = ba_job_get_own_by_run(run_id);
-	BaJobRun *run = ba_catalog_get_run(run_id);
-
-	if (strcmp(run->status, "running") != 0 && strcmp(run->status, "paused") != 0)
-		PG_RETURN_BOOL(false);
-	ba_job_run_end(job, run_id, "cancelled", NULL);
-	ba_job_interrupt(job->id);
-	PG_RETURN_BOOL(true);
-}
-
-/*
- * Returns the job of a run, which the current user must be allowed to steer. Throws where there is none.
- */
-BaJob *
-ba_job_get_own_by_run(int64 run_id)
-{
-	BaJobRun *run;
 	BaJob *job;
 
 	(void) ba_catalog_lock();
-	run = ba_catalog_get_run(run_id);
-	job = run == NULL ? NULL : ba_catalog_get_job(run->job_id);
+	job = find_own_by_run(run_id);
 	if (job == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("run " INT64_FORMAT " does not exist", run_id)));
-	ba_job_check_owner(job);
-	return job;
+	if (!ba_job_run_end(job, run_id, "cancelled", NULL))
+		PG_RETURN_BOOL(false);
+	ba_job_interrupt(job->id);
+	PG_RETURN_BOOL(true);
 }
 
 /*
@@ -427,20 +430,33 @@ change_task(int64 task_id, bool retry, BaJob **job)
 {
 	BaCatalog catalog;
 	int64 run_id = 0;
+	bool cancelled = false;
 
 	(void) ba_catalog_lock();
 	ba_catalog_begin(&catalog);
 	if (ba_catalog_execute("SELECT run_id FROM batchagg.task WHERE id = $1", "l", task_id) > 0)
 		run_id = ba_catalog_int(0, 0, 0);
 	ba_catalog_end(&catalog);
-	if (run_id == 0)
+	*job = run_id == 0 ? NULL : find_own_by_run(run_id);
+	if (*job == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("task " INT64_FORMAT " does not exist", task_id)));
-	*job = ba_job_get_own_by_run(run_id);
 
 	/* the run's lock first, as everywhere */
-	(void) ba_catalog_execute_alone("SELECT FROM batchagg.run WHERE id = $1 FOR UPDATE", "l",
-									run_id);
+	ba_catalog_begin(&catalog);
+	if (ba_catalog_execute("SELECT status = 'cancelled' FROM batchagg.run WHERE id = $1 FOR UPDATE",
+						   "l", run_id) > 0)
+		cancelled = ba_catalog_bool(0, 0);
+	ba_catalog_end(&catalog);
+	if (retry && cancelled)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("run " INT64_FORMAT " was cancelled", run_id),
+			 errdetail("To retry one of its tasks would have it go on with all that is left."),
+			 (*job)->incremental
+				 ? errhint("The next run does what is left of it: SELECT batchagg.start_job(...).")
+				 : errhint("Start another run: SELECT batchagg.start_job(...).")));
 	if (retry &&
 		ba_catalog_execute_alone(
 			"SELECT FROM batchagg.run WHERE job_id = $1 AND id > $2 AND is_full AND planned", "ll",

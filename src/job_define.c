@@ -425,8 +425,10 @@ batchagg_alter_job(PG_FUNCTION_ARGS)
 
 	/* What was measured is of another command, or not wanted. */
 	if (!PG_ARGISNULL(1) || !PG_ARGISNULL(12))
-		(void) ba_catalog_execute_alone("UPDATE batchagg.run SET batch_size = $2, measured = false "
-										"WHERE job_id = $1 AND planned",
+		(void) ba_catalog_execute_alone("UPDATE batchagg.run SET measured = false, batch_size = "
+										"CASE WHEN status IN ('running', 'paused') THEN $2 ELSE "
+										"batch_size END WHERE job_id = $1 AND planned AND "
+										"(measured OR status IN ('running', 'paused'))",
 										"ll", job->id, ba_size_first(job));
 	PG_RETURN_VOID();
 }

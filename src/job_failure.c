@@ -165,7 +165,7 @@ fail_task(const BaJob *job, const BaJobRun *run, const BaTask *task, bool fail_r
 		ba_catalog_end(&catalog);
 	}
 	if (fail_run)
-		ba_job_run_end(job, run->id, "failed", error);
+		(void) ba_job_run_end(job, run->id, "failed", error);
 }
 
 /*

@@ -155,9 +155,9 @@ ba_job_run_notify(const BaJob *job, int64 run_id, const char *status)
 }
 
 /*
- * Ends a run in the current transaction, unless it has ended, and tells who listens.
+ * Ends a run in the current transaction and tells who listens. Returns false where it had ended.
  */
-void
+bool
 ba_job_run_end(const BaJob *job, int64 run_id, const char *status, const ErrorData *error)
 {
 	if (ba_catalog_execute_alone(
@@ -167,8 +167,9 @@ ba_job_run_end(const BaJob *job, int64 run_id, const char *status, const ErrorDa
 			"lttttt", run_id, status, error == NULL ? NULL : unpack_sql_state(error->sqlerrcode),
 			error == NULL ? NULL : error->message, error == NULL ? NULL : error->detail,
 			error == NULL ? NULL : error->hint) != 1)
-		return;
+		return false;
 	ba_job_run_notify(job, run_id, status);
+	return true;
 }
 
 /*
@@ -235,9 +236,9 @@ ba_job_run_try_finish(const BaJob *job, int64 run_id)
 			.message = psprintf(INT64_FORMAT " of " INT64_FORMAT " tasks failed", failed, total),
 			.hint = "Look at batchagg.job_errors; then retry_task or skip_task each of them."};
 
-		ba_job_run_end(job, run_id, "failed", &error);
+		(void) ba_job_run_end(job, run_id, "failed", &error);
 	}
 	else if (ran || job->after_command == NULL)
-		ba_job_run_end(job, run_id, "done", NULL);
+		(void) ba_job_run_end(job, run_id, "done", NULL);
 	return true;
 }

@@ -242,8 +242,9 @@ ba_process_set_hold(BaJobRun *run, const char *reason)
 		  !TimestampDifferenceExceeds(written, now, HOLD_PAUSE))))
 		return;
 	written = now;
-	ba_catalog_execute_alone("UPDATE batchagg.run SET hold_reason = $2 WHERE id = $1", "lt",
-							 run->id, reason);
+	ba_catalog_execute_alone("UPDATE batchagg.run SET hold_reason = $2 WHERE id = $1 AND status = "
+							 "'running'",
+							 "lt", run->id, reason);
 	run->hold_reason = reason == NULL ? NULL : pstrdup(reason);
 }
 
@@ -260,10 +261,11 @@ ba_process_load(BaJob **job, BaJobRun **run)
 	if (*job == NULL || *run == NULL || strcmp((*run)->status, "running") != 0)
 		return false;
 	if ((*job)->paused &&
-		ba_catalog_execute_alone("UPDATE batchagg.run SET status = 'paused' FROM batchagg.job "
-								 "WHERE run.id = $1 AND run.status = 'running' AND job.id = "
-								 "job_id AND job.paused",
-								 "l", (*run)->id) > 0)
+		ba_catalog_execute_alone(
+			"UPDATE batchagg.run SET status = 'paused', hold_reason = NULL "
+			"FROM batchagg.job WHERE run.id = $1 AND run.status = 'running' AND job.id = "
+			"job_id AND job.paused",
+			"l", (*run)->id) > 0)
 		return false;
 	if ((*job)->owner != start.owner ||
 		!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(start.owner)))
@@ -271,7 +273,7 @@ ba_process_load(BaJob **job, BaJobRun **run)
 		ErrorData error = {.sqlerrcode = ERRCODE_UNDEFINED_OBJECT,
 						   .message = "the role that owns the job does not exist any more"};
 
-		ba_job_run_end(*job, (*run)->id, "failed", &error);
+		(void) ba_job_run_end(*job, (*run)->id, "failed", &error);
 		return false;
 	}
 	return true;
@@ -508,7 +510,7 @@ recover(const ErrorData *error, int errors_in_a_row)
 	{
 		if (failure == BA_FAILURE_FINAL || failure == BA_FAILURE_DATA ||
 			errors_in_a_row >= job->max_attempts)
-			ba_job_run_end(job, run->id, "failed", error);
+			(void) ba_job_run_end(job, run->id, "failed", error);
 		else
 			delay = (long) ba_failure_delay(job, errors_in_a_row);
 	}

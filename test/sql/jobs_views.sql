@@ -70,6 +70,20 @@ SELECT job FROM batchagg.job_errors WHERE pg_temp.tell(job, message, first_key);
 SELECT job FROM batchagg.progress WHERE pg_temp.tell(job, hold_reason);
 -- nor an error tell
 SELECT count(*) FROM batchagg.job_status WHERE job::int > 0;
+-- nor do functions tell of a job by the number of a run or task
+RESET ROLE;
+SELECT id AS task FROM batchagg.task WHERE status = 'failed' ORDER BY id LIMIT 1 \gset
+SET ROLE regress_view_other;
+SELECT batchagg.cancel_run(3);
+\set VERBOSITY sqlstate
+SELECT batchagg.retry_task(:task);
+SELECT batchagg.skip_task(:task);
+\set VERBOSITY default
+SET ROLE regress_view_monitor;
+SELECT batchagg.cancel_run(3);
+SELECT batchagg.retry_task(:task);
+SELECT batchagg.skip_task(:task);
+SET ROLE regress_view_other;
 -- and they are for looking only
 DELETE FROM batchagg.job_status;
 UPDATE batchagg.job_errors SET message = '';

@@ -241,6 +241,86 @@ for my $when ('between batches', 'before a batch that is cut')
 	sql(q{SELECT batchagg.drop_job('words')});
 }
 
+# ------------------------------------------------------ a run that ends just then
+
+# a start that finds a run in its way which has ended when it looks at it: held between the two, by a
+# trigger at the end of its INSERT
+sql(q{SELECT batchagg.create_job('ending', 'source', batch_size => 1000, command => 'SELECT pg_advisory_xact_lock_shared(1) WHERE $1 < $2');
+	CREATE FUNCTION wait_3() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(3); RETURN NULL; END $$});
+hold(1);
+my $ending = sql(q{SELECT batchagg.start_job('ending')});
+is_held(1, 'a run');
+hold(3);
+sql('CREATE TRIGGER wait_3 AFTER INSERT ON batchagg.run FOR EACH STATEMENT EXECUTE FUNCTION wait_3()');
+my $starting = start_psql($node, q{SELECT batchagg.start_job('ending')});
+ok(poll(q{SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 3 AND objsubid = 1 AND NOT granted)}), 'a start that finds it in its way');
+at_once("SELECT batchagg.cancel_run($ending)");
+let_go(3);
+(my $state, $run) = finish_psql($starting);
+is($state, 'none', 'and then not any more');
+isnt($run, $ending, 'starts another');
+sql('DROP TRIGGER wait_3 ON batchagg.run');
+let_go(1);
+becomes('done', 'which is done');
+
+# ---------------------------------------------------------------- what is on record
+
+# why a run held is not said of one that is paused or over
+sql(q{SELECT batchagg.alter_job('ending', throttle => '{"query": "SELECT true"}')});
+for my $end ('pause_job', 'cancel_run')
+{
+	$run = sql(q{SELECT batchagg.start_job('ending')});
+	ok(poll("SELECT hold_reason IS NOT NULL FROM batchagg.run WHERE id = $run"), 'a run that holds');
+	sql($end eq 'pause_job' ? q{SELECT batchagg.pause_job('ending')} : "SELECT batchagg.cancel_run($run)");
+	no_process_left($node, $end);
+	is(sql("SELECT status, hold_reason FROM batchagg.run WHERE id = $run"), $end eq 'pause_job' ? 'paused|' : 'cancelled|', "$end: no reason is left");
+	sql(qq{SELECT batchagg.resume_job('ending'); SELECT batchagg.cancel_run($run)}) if $end eq 'pause_job';
+	no_process_left($node, 'that');
+}
+
+# nor if a throttle finds a reason when it is over
+sql(q{SELECT batchagg.alter_job('ending', throttle => '{"query": "SELECT pg_advisory_xact_lock_shared(1) IS NOT NULL"}', statement_timeout => '3 min')});
+hold(1);
+$run = sql(q{SELECT batchagg.start_job('ending')});
+is_held(1, 'a throttle is asked');
+at_once("SELECT batchagg.cancel_run($run)");
+let_go(1);
+no_process_left($node, 'a cancel while a throttle is asked');
+is(sql("SELECT status, hold_reason FROM batchagg.run WHERE id = $run"), 'cancelled|', 'no reason is left');
+
+# alter_job changes what is to come alone
+sql(q{TRUNCATE bad; SELECT batchagg.create_job('sized', 'source', target_time => '1 h', batch_size => 100, max_batch_size => 300, command => 'SELECT $1, $2')});
+my $sizes = q{SELECT string_agg(row_count::text, ' ' ORDER BY task.id) FROM batchagg.task WHERE run_id = %d};
+my $done = q{CALL batchagg.run_job('sized'); SELECT max(id) FROM batchagg.run};
+my $first = sql($done);
+is(sql(sprintf $sizes, $first), '100 300 300 300', 'sizes follow what was measured');
+is(sql("SELECT batch_size, measured FROM batchagg.run WHERE id = $first"), '300|t', 'which is on record');
+sql(q{SELECT batchagg.alter_job('sized', batch_size => 200)});
+is(sql("SELECT batch_size FROM batchagg.run WHERE id = $first"), '300', 'and stays when the job is altered');
+is(sql(sprintf $sizes, sql($done)), '200 300 300 200', 'the next run begins with the new size');
+
+# a cancelled run is over: its tasks cannot make it go on
+for my $mode ('once', 'incremental')
+{
+	sql(qq{TRUNCATE seen, bad; INSERT INTO bad VALUES (7);
+		SELECT batchagg.create_job('over_$mode', 'source', mode => '$mode', batch_size => 100, max_attempts => 1,
+			command => 'INSERT INTO seen SELECT s.* FROM source s, pg_advisory_xact_lock_shared(CASE WHEN \$1 > 100 THEN 1 ELSE 9 END) WHERE id BETWEEN \$1 AND \$2')});
+	hold(1);
+	$run = sql(qq{SELECT batchagg.start_job('over_$mode')});
+	is_held(1, "$mode: a run with a failed task");
+	at_once("SELECT batchagg.cancel_run($run)");
+	let_go(1);
+	sql('TRUNCATE bad');
+	my ($refused, $message) = sqlstate_of($node, qq{SELECT batchagg.retry_task(task_id) FROM batchagg.job_errors WHERE run_id = $run AND status = 'failed'});
+	is($refused, '55000', 'which is not retried when that was cancelled');
+	like($message, $mode eq 'once' ? qr/run $run was cancelled.*HINT:  Start another run/s : qr/run $run was cancelled.*HINT:  The next run does what is left/s, 'with a hint');
+	is(status(), 'cancelled', 'it stays so');
+	$run = sql(qq{SELECT batchagg.start_job('over_$mode')});
+	becomes('done', 'another run is done');
+	is(sql($exact), 't', 'each row once');
+	no_process_left($node, $mode);
+}
+
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC|signal \d|XX000|40P01/, 'nothing crashed, no deadlock');
 unlike(slurp_file($node->logfile), qr/WARNING:.*(?:leak|reference|snapshot)/, 'no leak was warned of');
 $holder->quit;
