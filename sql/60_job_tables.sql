@@ -89,14 +89,19 @@ CREATE INDEX task_failed_idx ON task (run_id, id) WHERE status IN ('failed', 'sk
 
 -- A dump carries the definitions, and the watermarks in them. A run belongs to the server it was
 -- started on, but for what an incremental one has left to do: the watermark is past it already, so
--- nobody else would. Numbers are not given twice.
-SELECT pg_catalog.pg_extension_config_dump('job', '');
+-- nobody else would. Numbers are not given twice. A job whose owner or relation is gone has nothing but
+-- their OIDs, which may be those of somebody and something else where the dump is restored.
+SELECT pg_catalog.pg_extension_config_dump('job', $$
+	WHERE owner::oid IN (SELECT oid FROM pg_roles) AND relation::oid IN (SELECT oid FROM pg_class)$$);
 SELECT pg_catalog.pg_extension_config_dump('run', $$
 	WHERE id IN (SELECT run_id FROM batchagg.task WHERE status IN ('pending', 'running', 'failed'))
-	AND job_id IN (SELECT id FROM batchagg.job WHERE mode = 'incremental')$$);
+	AND job_id IN (
+		SELECT id FROM batchagg.job WHERE mode = 'incremental'
+		AND owner::oid IN (SELECT oid FROM pg_roles) AND relation::oid IN (SELECT oid FROM pg_class))$$);
 SELECT pg_catalog.pg_extension_config_dump('task', $$
 	WHERE status IN ('pending', 'running', 'failed') AND run_id IN (
-		SELECT run.id FROM batchagg.run JOIN batchagg.job ON job.id = job_id WHERE mode = 'incremental')$$);
+		SELECT run.id FROM batchagg.run JOIN batchagg.job ON job.id = job_id WHERE mode = 'incremental'
+		AND owner::oid IN (SELECT oid FROM pg_roles) AND relation::oid IN (SELECT oid FROM pg_class))$$);
 SELECT pg_catalog.pg_extension_config_dump('job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('run_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('task_id_seq', '');

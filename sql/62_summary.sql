@@ -7,7 +7,12 @@ CREATE TABLE summary (
 	state regclass NOT NULL,             -- a row for each group in each pass
 	pass regclass NOT NULL               -- which pass is shown, and which is filled
 );
-SELECT pg_catalog.pg_extension_config_dump('summary', '');
+-- as for jobs: one that has lost any of these is no summary where it is restored
+SELECT pg_catalog.pg_extension_config_dump('summary', $$
+	WHERE view::oid IN (SELECT oid FROM pg_class) AND state::oid IN (SELECT oid FROM pg_class)
+	AND pass::oid IN (SELECT oid FROM pg_class) AND job_id IN (
+		SELECT id FROM batchagg.job
+		WHERE owner::oid IN (SELECT oid FROM pg_roles) AND relation::oid IN (SELECT oid FROM pg_class))$$);
 
 CREATE FUNCTION create_summary(
 	name text,

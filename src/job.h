@@ -217,7 +217,7 @@ extern char *ba_range_get_collation(const BaRange *range);
 extern void ba_range_check_key(const BaRange *range);
 extern char *ba_range_choose_key(Oid relation);
 extern bool ba_range_has_null_key(BaRange *range);
-extern bool ba_range_is_lockable(BaRange *range);
+extern void ba_range_check_lockable(const BaRange *range);
 extern int64 ba_range_estimate_rows(BaRange *range);
 extern Oid ba_range_get_filenode(Oid relation);
 extern Datum ba_range_key_in(BaRange *range, const char *text, bool *isnull);

@@ -108,12 +108,8 @@ check_job(BaJob *job)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("a job cannot work on a temporary table"),
 						errdetail("Background processes do not see this session's.")));
-	if (job->incremental && (range->type == TIDOID || !ba_range_is_lockable(range)))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("an incremental job needs a table with a key column"),
-						errdetail("New rows are found by their keys, and writers by their locks on "
-								  "the table."),
-						errhint("Name a column of a table that grows, or use mode => 'once'.")));
+	if (job->incremental)
+		ba_range_check_lockable(range);
 	ba_command_check("command", job->command, range->type);
 	if (job->null_command != NULL)
 		ba_command_check("null_command", job->null_command, InvalidOid);

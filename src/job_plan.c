@@ -89,6 +89,8 @@ take_end(const BaJob *job, BaRange *range)
 	char *end_key;
 	List *writers = NIL;
 
+	if (job->incremental)
+		ba_range_check_lockable(range); /* a partition may have been attached */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	end_key = range->kind->last_key(range);
 	PopActiveSnapshot();

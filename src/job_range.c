@@ -122,14 +122,38 @@ ba_range_get_filenode(Oid relation)
 }
 
 /*
- * Tells whether who writes to the relation holds a lock on it or on a partition of it.
+ * Throws unless whoever writes to the relation holds a lock on it, or on a partition of it, that a run
+ * can wait for, and finds a place in the order of a column.
  */
-bool
-ba_range_is_lockable(BaRange *range)
+void
+ba_range_check_lockable(const BaRange *range)
 {
-	char relkind = get_rel_relkind(range->relation);
+	ListCell *lc;
 
-	return relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE;
+	foreach (lc, find_all_inheritors(range->relation, NoLock, NULL))
+	{
+		Oid relation = lfirst_oid(lc);
+		char relkind = get_rel_relkind(relation);
+
+		if (relkind == RELKIND_FOREIGN_TABLE && relation != range->relation)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("an incremental job cannot work on a table with foreign partitions"),
+				 errdetail("Those who write to \"%s\" on its own server hold no lock here that a "
+						   "run could wait for.",
+						   get_rel_name(relation)),
+				 errhint("Create jobs for the partitions that are tables, or use mode => "
+						 "'once'.")));
+		if (range->type == TIDOID ||
+			(relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("an incremental job needs a table with a key column"),
+					 errdetail("New rows are found by their keys, and writers by their locks on "
+							   "the table."),
+					 errhint("Name a column of a table that grows, or use mode => 'once'.")));
+	}
 }
 
 /*

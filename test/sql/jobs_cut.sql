@@ -76,6 +76,27 @@ SELECT detail FROM batchagg.job_errors WHERE job = 'worded';
 SELECT batchagg.alter_job('worded', workers => 2);
 SELECT sum(n) FROM counted;
 
+-- who writes to a foreign partition cannot be waited for, whenever it is attached
+CREATE FOREIGN DATA WRAPPER regress_nowhere;
+CREATE SERVER regress_nowhere FOREIGN DATA WRAPPER regress_nowhere;
+CREATE TABLE parted (k int NOT NULL) PARTITION BY RANGE (k);
+CREATE TABLE parted_here PARTITION OF parted FOR VALUES FROM (0) TO (100);
+INSERT INTO parted SELECT generate_series(1, 20);
+TRUNCATE counted;
+SELECT batchagg.create_job('parted', 'parted', key => 'k', mode => 'incremental',
+	command => 'INSERT INTO counted SELECT count(*) FROM parted_here WHERE k BETWEEN $1 AND $2') IS NOT NULL;
+CREATE FOREIGN TABLE parted_far PARTITION OF parted FOR VALUES FROM (100) TO (200) SERVER regress_nowhere;
+SELECT batchagg.create_job('parted_2', 'parted', key => 'k', mode => 'incremental', command => 'SELECT $1, $2');
+SELECT batchagg.create_summary('parted_2', 'SELECT count(*) FROM parted', key => 'k');
+\set VERBOSITY sqlstate
+CALL batchagg.run_job('parted');
+\set VERBOSITY default
+SELECT last_status, message, hint FROM batchagg.job_status WHERE job = 'parted';
+ALTER TABLE parted DETACH PARTITION parted_far;
+CALL batchagg.run_job('parted');
+SELECT sum(n) FROM counted;
+DROP FOREIGN DATA WRAPPER regress_nowhere CASCADE;
+
 -- purge_history leaves the runs of others alone, also for the time of its transaction
 CREATE ROLE regress_purger;
 GRANT USAGE ON SCHEMA batchagg TO regress_purger;
@@ -89,5 +110,5 @@ DROP OWNED BY regress_purger;
 DROP ROLE regress_purger;
 
 SELECT batchagg.drop_job(name) FROM batchagg.job;
-DROP TABLE child, parent, pairs, retyped, worded, counted;
+DROP TABLE child, parent, pairs, retyped, worded, parted, counted;
 DROP TYPE pair;
