@@ -98,7 +98,7 @@ SKIP:
 {
 	skip $no_small_disk, 7 if $no_small_disk;
 	my $place = "$small_disk/batchagg_faults";
-	sql(qq{COPY (SELECT) TO PROGRAM 'mkdir "$place"'}); # it may be seen by the server alone
+	sql(qq{COPY (SELECT WHERE false) TO PROGRAM 'mkdir "$place"'}); # it may be seen by the server alone
 	sql(qq{CREATE TABLESPACE small LOCATION '$place'});
 	sql(q{
 		CREATE TABLE target (id int, filler text) TABLESPACE small;
