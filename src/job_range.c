@@ -37,22 +37,36 @@
 #include "job.h"
 
 /*
- * Begins a stretch in which keys are written and read the same way everywhere. Returns what
- * AtEOXact_GUC needs to end it.
+ * Begins a stretch in which keys of a type are written and read the same way everywhere. Returns what
+ * end_key_settings needs.
  */
 static int
-begin_key_settings(void)
+begin_key_settings(Oid type)
 {
 	static const char *const settings[][2] = {{"DateStyle", "ISO, YMD"},
 											  {"IntervalStyle", "postgres"},
 											  {"extra_float_digits", "3"},
 											  {"bytea_output", "hex"}};
-	int level = NewGUCNestLevel();
+	int level;
 
+	/* the commonest keys need none */
+	if (type == TIDOID || type == INT8OID || type == INT4OID || type == INT2OID)
+		return 0;
+	level = NewGUCNestLevel();
 	for (int i = 0; i < lengthof(settings); i++)
 		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
 	return level;
+}
+
+/*
+ * Ends it.
+ */
+static void
+end_key_settings(int level)
+{
+	if (level > 0)
+		AtEOXact_GUC(true, level);
 }
 
 /*
@@ -69,10 +83,10 @@ ba_range_key_in(BaRange *range, const char *text, bool *isnull)
 	*isnull = text == NULL;
 	if (text == NULL)
 		return (Datum) 0;
-	level = begin_key_settings();
+	level = begin_key_settings(range->type);
 	getTypeInputInfo(range->type, &input, &ioparam);
 	value = OidInputFunctionCall(input, unconstify(char *, text), ioparam, -1);
-	AtEOXact_GUC(true, level);
+	end_key_settings(level);
 	return value;
 }
 
@@ -82,14 +96,14 @@ ba_range_key_in(BaRange *range, const char *text, bool *isnull)
 char *
 ba_range_key_out(BaRange *range, Datum value)
 {
-	int level = begin_key_settings();
+	int level = begin_key_settings(range->type);
 	Oid output;
 	bool isvarlena;
 	char *text;
 
 	getTypeOutputInfo(range->type, &output, &isvarlena);
 	text = OidOutputFunctionCall(output, value);
-	AtEOXact_GUC(true, level);
+	end_key_settings(level);
 	return text;
 }
 
