@@ -4,7 +4,7 @@
  *
  * A command is one plannable statement. Its bounds are $1 and $2, typed as the key, and it is
  * planned for each batch with their values: a range is best planned as the range it is, and what
- * planning costs is little beside a batch. Rows that it returns go nowhere.
+ * planning costs is little beside a batch. It is parsed once. Rows that it returns go nowhere.
  */
 #include "postgres.h"
 
@@ -16,10 +16,22 @@
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 
 #include "batch.h"
 #include "compat.h"
 #include "job.h"
+
+/*
+ * Sets a setting for the rest of the transaction, unless it has that value.
+ */
+static void
+use_setting(const char *name, const char *value)
+{
+	if (strcmp(GetConfigOption(name, false, false), value) != 0)
+		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+								 false);
+}
 
 /*
  * Sets what holds for all of a transaction of the job: the search_path at its creation, and how
@@ -31,10 +43,8 @@ ba_command_use_settings(const BaJob *job)
 	char timeout[20];
 
 	snprintf(timeout, sizeof(timeout), "%d", job->lock_timeout);
-	(void) set_config_option("search_path", job->search_path, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
-	(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-							 true, 0, false);
+	use_setting("search_path", job->search_path);
+	use_setting("lock_timeout", timeout);
 }
 
 /*
@@ -138,6 +148,40 @@ ba_command_explain(const char *command, BaRange *range, const char *first, const
 }
 
 /*
+ * Prepares a command. That of batches is analyzed once for as many of them as this process does; core
+ * does it again where something that it depends on has changed.
+ */
+static SPIPlanPtr
+prepare(const char *command, int nparams, Oid *types)
+{
+	static SPIPlanPtr kept = NULL;
+	static char *kept_command = NULL;
+	static Oid kept_type = InvalidOid;
+	SPIPlanPtr plan;
+
+	if (kept != NULL && nparams > 0 && kept_type == types[0] && strcmp(kept_command, command) == 0)
+		return kept;
+	plan = SPI_prepare_cursor(command, nparams, types,
+							  CURSOR_OPT_CUSTOM_PLAN | CURSOR_OPT_PARALLEL_OK);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare a command: %s", SPI_result_code_string(SPI_result));
+	if (nparams == 0)
+		return plan;
+	if (kept != NULL)
+	{
+		SPI_freeplan(kept);
+		kept = NULL;
+		pfree(kept_command);
+	}
+	kept_command = MemoryContextStrdup(TopMemoryContext, command);
+	kept_type = types[0];
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not keep a command");
+	kept = plan;
+	return plan;
+}
+
+/*
  * Runs a command for a batch, or one without parameters where range is NULL. Returns the number of
  * rows it processed.
  */
@@ -161,10 +205,7 @@ ba_command_run(const char *command, BaRange *range, const char *first, const cha
 		param->value = ba_range_key_in(range, i == 0 ? first : last, &param->isnull);
 	}
 	SPI_connect();
-	plan = SPI_prepare_cursor(command, nparams, types,
-							  CURSOR_OPT_CUSTOM_PLAN | CURSOR_OPT_PARALLEL_OK);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare a command: %s", SPI_result_code_string(SPI_result));
+	plan = prepare(command, nparams, types);
 	result = SPI_execute_plan_extended(plan, &options);
 	if (result < 0)
 		elog(ERROR, "could not execute a command: %s", SPI_result_code_string(result));
