@@ -53,9 +53,12 @@
 /* how long between two tries to start workers that could not be, ms */
 #define LAUNCH_PAUSE 10000
 
-/* how long to sleep while others do the last tasks, and while held, ms */
+/* how long to sleep while there is an earlier runner, and while held, ms */
 #define SHORT_NAP 20
 #define LONG_NAP 500
+
+/* how long at first while others do the last tasks, doubled each time up to LONG_NAP, ms */
+#define FIRST_NAP 1
 
 /* how long a reason to hold stands before other figures in it are written, ms */
 #define HOLD_PAUSE 10000
@@ -175,7 +178,7 @@ void
 ba_process_commit(void)
 {
 	CommitTransactionCommand();
-	pgstat_report_stat(true);
+	(void) pgstat_report_stat(false);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	MemoryContextSwitchTo(batch_context);
 }
@@ -188,6 +191,8 @@ ba_process_nap(long ms)
 {
 	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
+	if (ms > 0)
+		(void) pgstat_report_stat(true);
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
 					 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
@@ -423,8 +428,9 @@ step(BaMeasure *measure)
 	BaTask task;
 	char *reason;
 	BaClaim claim;
+	long nap;
 	static bool named = false;
-	static long wait_nap = SHORT_NAP;
+	static long wait_nap = FIRST_NAP;
 
 	ba_process_begin();
 	if (!ba_process_load(&job, &run))
@@ -465,8 +471,9 @@ step(BaMeasure *measure)
 	{
 		if (ba_process_plan(job, run))
 			return 0;
+		nap = wait_nap;
 		wait_nap = Min(wait_nap * 2, LONG_NAP);
-		return wait_nap;
+		return nap;
 	}
 	if (start.runner)
 		launch_workers(job);
@@ -479,12 +486,13 @@ step(BaMeasure *measure)
 	switch (claim)
 	{
 		case BA_CLAIM_TASK:
-			wait_nap = SHORT_NAP;
+			wait_nap = FIRST_NAP;
 			do_task(job, run, range, &task, measure);
 			return 0;
 		case BA_CLAIM_WAIT:
+			nap = wait_nap;
 			wait_nap = Min(wait_nap * 2, LONG_NAP);
-			return start.runner ? wait_nap : LEAVE;
+			return start.runner ? nap : LEAVE;
 		default:
 			if (!start.runner)
 				return LEAVE;
