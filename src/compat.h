@@ -208,6 +208,14 @@ ba_explain_table_count(ExplainState *es)
 #endif
 
 /*
+ * 18 can do without deferrable primary keys.
+ */
+#include "utils/relcache.h"
+#if PG_VERSION_NUM < 180000
+#define RelationGetPrimaryKeyIndex(rel, deferrable_ok) RelationGetPrimaryKeyIndex(rel)
+#endif
+
+/*
  * Releases of August 2023 mark what an interrupted DROP DATABASE has left.
  */
 #include "catalog/pg_database.h"

@@ -23,7 +23,8 @@
  *		job_key.c		batches that are ranges of a column
  *		job_tid.c		batches that are ranges of TIDs
  *		job_lock.c		who is alive: session locks with tags of our own
- *		job_catalog.c	the tables, read and written as the extension's owner
+ *		job_catalog.c	the tables, read and written by SQL as the extension's owner
+ *		job_row.c		... and single rows of them, without SQL
  *
  * Two identities. The process is connected as the job's owner, and everything that reads the
  * job's relation or runs its command is done as that role. Only statements on the extension's own tables
@@ -92,6 +93,7 @@ typedef struct BaJobRun
 	char *end_key;
 	char *start_key; /* where cutting began; set when a batch is cut */
 	bool cut_done;
+	bool waiting;     /* some of its tasks may wait for a process */
 	int64 batch_size; /* of the next batch */
 	bool measured;    /* that size follows a measurement */
 	int64 total_rows; /* -1: not known */
@@ -124,6 +126,7 @@ typedef struct BaCatalog
 
 extern bool ba_catalog_lock(void);
 extern Oid ba_catalog_find_owner(void);
+extern Oid ba_catalog_get_table(const char *name);
 extern void ba_catalog_begin(BaCatalog *catalog);
 extern void ba_catalog_end(BaCatalog *catalog);
 extern uint64 ba_catalog_execute(const char *sql, const char *types, ...);
@@ -137,10 +140,42 @@ extern int64 ba_catalog_int(uint64 row, int column, int64 null_value);
 extern char *ba_catalog_text(uint64 row, int column);
 extern bool ba_catalog_bool(uint64 row, int column);
 
+/* ---- job_row.c: single rows without SQL ---- */
+
+/* A row of one of the tables, with a snapshot of its own, from ba_row_open to ba_row_close. */
+typedef struct BaRow
+{
+	Relation rel;
+	TupleTableSlot *stored; /* as it was found */
+	TupleTableSlot *slot;   /* as it is, or is to be */
+	int guc_level;          /* 0: no setting was changed */
+} BaRow;
+
+extern void ba_row_open(BaRow *row, const char *table, bool write);
+extern void ba_row_close(BaRow *row);
+extern bool ba_row_read(BaRow *row, int64 id);
+extern bool ba_row_lock(BaRow *row, int64 id);
+extern int64 ba_row_make(BaRow *row);
+extern void ba_row_insert(BaRow *row);
+extern void ba_row_update(BaRow *row);
+
+/* Columns by name; what is returned is allocated in the current context. */
+extern int64 ba_row_int(const BaRow *row, const char *column, int64 null_value);
+extern int64 ba_row_ms(const BaRow *row, const char *column);
+extern char *ba_row_text(const BaRow *row, const char *column);
+extern bool ba_row_bool(const BaRow *row, const char *column);
+extern void ba_row_set_null(BaRow *row, const char *column);
+extern void ba_row_set_int(BaRow *row, const char *column, int64 value);
+extern void ba_row_set_float(BaRow *row, const char *column, double value);
+extern void ba_row_set_bool(BaRow *row, const char *column, bool value);
+extern void ba_row_set_text(BaRow *row, const char *column, const char *value);
+extern void ba_row_set_now(BaRow *row, const char *column);
+
 /* Rows by number or name, in the current context, NULL where there is none; outside of begin. */
 extern BaJob *ba_catalog_get_job(int64 id);
 extern BaJob *ba_catalog_get_job_by_name(const char *name);
 extern BaJobRun *ba_catalog_get_run(int64 id);
+extern BaJobRun *ba_catalog_read_run(const BaRow *row);
 
 /* ---- job_lock.c: who is alive ---- */
 

@@ -1,6 +1,6 @@
 /*
  * job_catalog.c
- *		The tables of jobs, read and written as the extension's owner.
+ *		The tables of jobs, read and written by SQL as the extension's owner.
  *
  * The process runs as the job's owner or as whoever called a function, and neither may touch the
  * tables. As in core's checks of foreign keys, the identity is changed around each group of
@@ -49,17 +49,45 @@ static MemoryContext caller_context = NULL; /* current at the last ba_catalog_be
 
 /*
  * Locks the extension against being dropped until the transaction ends. Returns false where it is
- * not installed in this database, or no longer.
+ * not installed in this database, or no longer. Whoever has locked it before in this process need not look
+ * it up again, as it lives as long as its table of jobs.
  */
 bool
 ba_catalog_lock(void)
 {
-	Oid extension = get_extension_oid("batchagg", true);
+	static Oid extension = InvalidOid;
+	static Oid table = InvalidOid;
 
+	if (OidIsValid(table))
+	{
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table)))
+			return true;
+		table = InvalidOid;
+	}
+	extension = get_extension_oid("batchagg", true);
 	if (!OidIsValid(extension))
 		return false;
 	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-	return get_extension_oid("batchagg", true) == extension;
+	if (get_extension_oid("batchagg", true) != extension)
+		return false;
+	table = get_relname_relid("job", get_namespace_oid("batchagg", false));
+	return true;
+}
+
+/*
+ * Returns a table or sequence of the extension's. Throws where the extension is of a version without jobs.
+ */
+Oid
+ba_catalog_get_table(const char *name)
+{
+	Oid relid = get_relname_relid(name, get_namespace_oid("batchagg", false));
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("extension batchagg has no jobs here"),
+				 errhint("Update it: ALTER EXTENSION batchagg UPDATE.")));
+	return relid;
 }
 
 /*
@@ -91,12 +119,10 @@ ba_catalog_begin(BaCatalog *catalog)
 											  {"lock_timeout", "0"},
 											  {"enable_seqscan", "off"},
 											  {"jit", "off"}};
-	Oid owner = ba_catalog_find_owner();
+	Oid owner;
 
-	if (!OidIsValid(owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("extension batchagg has no jobs here"),
-				 errhint("Update it: ALTER EXTENSION batchagg UPDATE.")));
+	(void) ba_catalog_get_table("job"); /* or throw */
+	owner = ba_catalog_find_owner();
 	caller_context = CurrentMemoryContext;
 	GetUserIdAndSecContext(&catalog->user, &catalog->context);
 	SetUserIdAndSecContext(owner, catalog->context | SECURITY_LOCAL_USERID_CHANGE);
@@ -302,70 +328,49 @@ ba_catalog_bool(uint64 row, int column)
 	return !isnull && DatumGetBool(value);
 }
 
-#define MILLISECONDS(column) "(EXTRACT(epoch FROM " column ") * 1000)::int8, "
-#define JOB_COLUMNS                                                                                \
-	"SELECT id, name, owner::oid, relation::oid, key::text, key_type::oid, key_collation, "        \
-	"command, "                                                                                    \
-	"null_command, "                                                                               \
-	"before_command, after_command, search_path, mode = 'incremental', batch_size, " MILLISECONDS( \
-		"target_time") "min_batch_size, max_batch_size, workers, " MILLISECONDS("statement_"       \
-																				"timeout")         \
-		MILLISECONDS("lock_timeout") "max_attempts, " MILLISECONDS(                                \
-			"retry_delay") "max_skipped, throttle::text, paused, watermark FROM batchagg.job "
-
-/*
- * Returns the first row of the result as a job, NULL where there is none.
- */
-static BaJob *
-read_job(uint64 rows)
-{
-	BaJob *job;
-	int c = 0;
-
-	if (rows == 0)
-		return NULL;
-	job = MemoryContextAlloc(caller_context, sizeof(BaJob));
-	job->id = ba_catalog_int(0, c++, 0);
-	job->name = ba_catalog_text(0, c++);
-	job->owner = (Oid) ba_catalog_int(0, c++, 0);
-	job->relation = (Oid) ba_catalog_int(0, c++, 0);
-	job->key = ba_catalog_text(0, c++);
-	job->key_type = (Oid) ba_catalog_int(0, c++, 0);
-	job->key_collation = ba_catalog_text(0, c++);
-	job->command = ba_catalog_text(0, c++);
-	job->null_command = ba_catalog_text(0, c++);
-	job->before_command = ba_catalog_text(0, c++);
-	job->after_command = ba_catalog_text(0, c++);
-	job->search_path = ba_catalog_text(0, c++);
-	job->incremental = ba_catalog_bool(0, c++);
-	job->batch_size = ba_catalog_int(0, c++, 0);
-	job->target_ms = ba_catalog_int(0, c++, 0);
-	job->min_batch_size = ba_catalog_int(0, c++, 1);
-	job->max_batch_size = ba_catalog_int(0, c++, 1);
-	job->workers = (int) ba_catalog_int(0, c++, 1);
-	job->statement_timeout = (int) ba_catalog_int(0, c++, 0);
-	job->lock_timeout = (int) ba_catalog_int(0, c++, 0);
-	job->max_attempts = (int) ba_catalog_int(0, c++, 1);
-	job->retry_delay = ba_catalog_int(0, c++, 0);
-	job->max_skipped = ba_catalog_int(0, c++, 0);
-	job->throttle = ba_catalog_text(0, c++);
-	job->paused = ba_catalog_bool(0, c++);
-	job->watermark = ba_catalog_text(0, c++);
-	return job;
-}
-
 /*
  * Returns a job by its number, in the current context; NULL where there is none.
  */
 BaJob *
 ba_catalog_get_job(int64 id)
 {
-	BaCatalog catalog;
-	BaJob *job;
+	BaJob *job = NULL;
+	BaRow row;
 
-	ba_catalog_begin(&catalog);
-	job = read_job(ba_catalog_execute(JOB_COLUMNS "WHERE id = $1", "l", id));
-	ba_catalog_end(&catalog);
+	ba_row_open(&row, "job", false);
+	if (ba_row_read(&row, id))
+	{
+		job = palloc(sizeof(BaJob));
+		*job = (BaJob){
+			.id = id,
+			.name = ba_row_text(&row, "name"),
+			.owner = (Oid) ba_row_int(&row, "owner", 0),
+			.relation = (Oid) ba_row_int(&row, "relation", 0),
+			.key = ba_row_text(&row, "key"),
+			.key_type = (Oid) ba_row_int(&row, "key_type", 0),
+			.key_collation = ba_row_text(&row, "key_collation"),
+			.command = ba_row_text(&row, "command"),
+			.null_command = ba_row_text(&row, "null_command"),
+			.before_command = ba_row_text(&row, "before_command"),
+			.after_command = ba_row_text(&row, "after_command"),
+			.search_path = ba_row_text(&row, "search_path"),
+			.incremental = strcmp(ba_row_text(&row, "mode"), "incremental") == 0,
+			.batch_size = ba_row_int(&row, "batch_size", 0),
+			.target_ms = ba_row_ms(&row, "target_time"),
+			.min_batch_size = ba_row_int(&row, "min_batch_size", 1),
+			.max_batch_size = ba_row_int(&row, "max_batch_size", 1),
+			.workers = (int) ba_row_int(&row, "workers", 1),
+			.statement_timeout = (int) ba_row_ms(&row, "statement_timeout"),
+			.lock_timeout = (int) ba_row_ms(&row, "lock_timeout"),
+			.max_attempts = (int) ba_row_int(&row, "max_attempts", 1),
+			.retry_delay = ba_row_ms(&row, "retry_delay"),
+			.max_skipped = ba_row_int(&row, "max_skipped", 0),
+			.throttle = ba_row_text(&row, "throttle"),
+			.paused = ba_row_bool(&row, "paused"),
+			.watermark = ba_row_text(&row, "watermark"),
+		};
+	}
+	ba_row_close(&row);
 	return job;
 }
 
@@ -376,12 +381,42 @@ BaJob *
 ba_catalog_get_job_by_name(const char *name)
 {
 	BaCatalog catalog;
-	BaJob *job;
+	int64 id = 0;
 
 	ba_catalog_begin(&catalog);
-	job = read_job(ba_catalog_execute(JOB_COLUMNS "WHERE name = $1", "t", name));
+	if (ba_catalog_execute("SELECT id FROM batchagg.job WHERE name = $1", "t", name) > 0)
+		id = ba_catalog_int(0, 0, 0);
 	ba_catalog_end(&catalog);
-	return job;
+	return id == 0 ? NULL : ba_catalog_get_job(id);
+}
+
+/*
+ * Returns the run that a row is, in the current context.
+ */
+BaJobRun *
+ba_catalog_read_run(const BaRow *row)
+{
+	BaJobRun *run = palloc(sizeof(BaJobRun));
+
+	*run = (BaJobRun){
+		.id = ba_row_int(row, "id", 0),
+		.job_id = ba_row_int(row, "job_id", 0),
+		.status = ba_row_text(row, "status"),
+		.full = ba_row_bool(row, "is_full"),
+		.planned = ba_row_bool(row, "planned"),
+		.filenode = (Oid) ba_row_int(row, "filenode", 0),
+		.position = ba_row_text(row, "position"),
+		.end_key = ba_row_text(row, "end_key"),
+		.start_key = ba_row_text(row, "start_key"),
+		.cut_done = ba_row_bool(row, "cut_done"),
+		.waiting = ba_row_bool(row, "waiting"),
+		.batch_size = ba_row_int(row, "batch_size", 1),
+		.measured = ba_row_bool(row, "measured"),
+		.total_rows = ba_row_int(row, "total_rows", -1),
+		.cut_rows = ba_row_int(row, "cut_rows", 0),
+		.hold_reason = ba_row_text(row, "hold_reason"),
+	};
+	return run;
 }
 
 /*
@@ -390,34 +425,12 @@ ba_catalog_get_job_by_name(const char *name)
 BaJobRun *
 ba_catalog_get_run(int64 id)
 {
-	BaCatalog catalog;
 	BaJobRun *run = NULL;
+	BaRow row;
 
-	ba_catalog_begin(&catalog);
-	if (ba_catalog_execute(
-			"SELECT id, job_id, status, is_full, planned, filenode, position, end_key, "
-			"cut_done, batch_size, measured, total_rows, cut_rows, hold_reason "
-			"FROM batchagg.run WHERE id = $1",
-			"l", id) > 0)
-	{
-		int c = 0;
-
-		run = MemoryContextAlloc(caller_context, sizeof(BaJobRun));
-		run->id = ba_catalog_int(0, c++, 0);
-		run->job_id = ba_catalog_int(0, c++, 0);
-		run->status = ba_catalog_text(0, c++);
-		run->full = ba_catalog_bool(0, c++);
-		run->planned = ba_catalog_bool(0, c++);
-		run->filenode = (Oid) ba_catalog_int(0, c++, 0);
-		run->position = ba_catalog_text(0, c++);
-		run->end_key = ba_catalog_text(0, c++);
-		run->cut_done = ba_catalog_bool(0, c++);
-		run->batch_size = ba_catalog_int(0, c++, 0);
-		run->measured = ba_catalog_bool(0, c++);
-		run->total_rows = ba_catalog_int(0, c++, -1);
-		run->cut_rows = ba_catalog_int(0, c++, 0);
-		run->hold_reason = ba_catalog_text(0, c++);
-	}
-	ba_catalog_end(&catalog);
+	ba_row_open(&row, "run", false);
+	if (ba_row_read(&row, id))
+		run = ba_catalog_read_run(&row);
+	ba_row_close(&row);
 	return run;
 }

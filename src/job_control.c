@@ -442,9 +442,10 @@ change_task(int64 task_id, bool retry, BaJob **job)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("task " INT64_FORMAT " does not exist", task_id)));
 
-	/* the run's lock first, as everywhere */
+	/* the run's lock first, as everywhere; the task may wait for a process from now on */
 	ba_catalog_begin(&catalog);
-	if (ba_catalog_execute("SELECT status = 'cancelled' FROM batchagg.run WHERE id = $1 FOR UPDATE",
+	if (ba_catalog_execute("UPDATE batchagg.run SET waiting = true WHERE id = $1 RETURNING status "
+						   "= 'cancelled'",
 						   "l", run_id) > 0)
 		cancelled = ba_catalog_bool(0, 0);
 	ba_catalog_end(&catalog);

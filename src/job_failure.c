@@ -176,15 +176,16 @@ ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *range, const Ba
 					   const ErrorData *error)
 {
 	BaFailure failure = ba_failure_classify(error);
-	BaCatalog catalog;
 	bool running;
 
-	/* Who ends the run holds this lock, and the processes of a run judge it one after the other. */
-	ba_catalog_begin(&catalog);
-	running = ba_catalog_execute("SELECT FROM batchagg.run WHERE id = $1 AND status IN ('running', "
-								 "'paused') FOR UPDATE",
+	/*
+	 * Who ends the run holds the lock that this takes, and the processes of a run judge it one after
+	 * the other. The task, or its halves, may wait for a process from now on.
+	 */
+	running =
+		ba_catalog_execute_alone("UPDATE batchagg.run SET waiting = true WHERE id = $1 AND status "
+								 "IN ('running', 'paused')",
 								 "l", run->id) > 0;
-	ba_catalog_end(&catalog);
 
 	if (!running)
 		(void) set_status(task, "pending", 0, error);

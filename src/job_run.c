@@ -130,7 +130,8 @@ ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end
 			"UPDATE batchagg.run SET planned = true, is_full = $2, position = $3, end_key "
 			"= $4, cut_done = $5, filenode = $6, total_rows = NULLIF($7, -1), batch_size "
 			"= $8, measured = $9, start_key = $3, hold_reason = NULL, started_at = "
-			"clock_timestamp() WHERE id = $1 AND status IN ('running', 'paused')",
+			"clock_timestamp(), waiting = EXISTS (SELECT FROM batchagg.task WHERE run_id = $1 AND "
+			"task.status = 'pending') WHERE id = $1 AND status IN ('running', 'paused')",
 			"lbttbollb", run->id, full, run->position, run->end_key, run->cut_done, run->filenode,
 			run->total_rows, run->batch_size, run->measured) != 1)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -7,7 +7,9 @@
  *
  *	1. a task that waits: it was put back after an error, or is half of one that was split. Whoever
  *	   has locked its row first has it (SKIP LOCKED). Where there is one the run's row is locked
- *	   before it, as whoever stops the run does: no batch begins after that;
+ *	   before it, as whoever stops the run does: no batch begins after that. Who puts a task back
+ *	   says so in the run's row, which it has locked, as most runs have none and this search would be
+ *	   half of what a claim costs; once all is cut nobody relies on that;
  *	2. the next batch, cut under a lock on the run's row, so that batches neither overlap nor leave a
  *	   gap, and there is one place where cutting goes on;
  *	3. a task that is marked running with nobody at its lock: its process is gone. It is put back.
@@ -95,32 +97,111 @@ claim_waiting(int64 run_id, BaTask *task)
 }
 
 /*
- * Cuts the next batch of a run and claims it. Returns whether there is one. Updates *run, which
- * may be older than what the other processes did.
+ * Locks the run's row until the transaction ends and brings *run up to date. Returns false where the
+ * run is not to be worked on any more.
+ */
+static bool
+lock_run(BaJobRun *run)
+{
+	BaRow row;
+	bool running = false;
+
+	ba_row_open(&row, "run", true);
+	if (ba_row_lock(&row, run->id))
+	{
+		*run = *ba_catalog_read_run(&row);
+		running = strcmp(run->status, "running") == 0;
+	}
+	ba_row_close(&row);
+	return running;
+}
+
+/*
+ * Tells whether a task of the run waits, be it for its time to come. Whoever puts one back has the
+ * run's lock, as the caller.
+ */
+static bool
+has_waiting(int64 run_id)
+{
+	return ba_catalog_execute_alone("SELECT FROM batchagg.task WHERE run_id = $1 AND status = "
+									"'pending' LIMIT 1",
+									"l", run_id) > 0;
+}
+
+/*
+ * Makes a task of a batch, claimed by this process.
+ */
+static void
+insert_task(int64 run_id, BaTask *task)
+{
+	BaRow row;
+
+	ba_row_open(&row, "task", true);
+	task->id = ba_row_make(&row);
+	ba_row_set_int(&row, "run_id", run_id);
+	ba_row_set_text(&row, "status", "running");
+	ba_row_set_bool(&row, "null_keys", task->null_keys);
+	ba_row_set_text(&row, "first_key", task->first);
+	ba_row_set_text(&row, "last_key", task->last);
+	if (task->rows >= 0)
+		ba_row_set_int(&row, "row_count", task->rows);
+	ba_row_set_int(&row, "attempts", task->attempts);
+	ba_row_set_int(&row, "pid", MyProcPid);
+	ba_row_set_now(&row, "started_at");
+	ba_row_insert(&row);
+	ba_row_close(&row);
+}
+
+/*
+ * Records where the cutting of a run goes on; the run's row is locked.
+ */
+static void
+record_cut(const BaJobRun *run, double fraction)
+{
+	BaRow row;
+
+	ba_row_open(&row, "run", true);
+	if (!ba_row_lock(&row, run->id))
+		elog(ERROR, "run " INT64_FORMAT " is locked and gone", run->id);
+	ba_row_set_text(&row, "position", run->position);
+	ba_row_set_int(&row, "batch_size", run->batch_size);
+	ba_row_set_bool(&row, "measured", run->measured);
+	ba_row_set_int(&row, "cut_rows", run->cut_rows);
+	ba_row_set_text(&row, "start_key", run->start_key);
+	if (fraction >= 0)
+		ba_row_set_float(&row, "cut_fraction", fraction);
+	else
+		ba_row_set_null(&row, "cut_fraction");
+	ba_row_set_bool(&row, "waiting", run->waiting);
+	ba_row_update(&row);
+	ba_row_close(&row);
+}
+
+/*
+ * Moves an incremental job's watermark to where its run has been cut.
+ */
+static void
+move_watermark(const BaJob *job, const BaJobRun *run)
+{
+	BaRow row;
+
+	ba_row_open(&row, "job", true);
+	if (ba_row_lock(&row, job->id))
+	{
+		ba_row_set_text(&row, "watermark", run->position);
+		ba_row_update(&row);
+	}
+	ba_row_close(&row);
+}
+
+/*
+ * Cuts the next batch of a run, whose row is locked, and claims it. Returns whether there is one.
+ * Updates *run.
  */
 static bool
 claim_next(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *measure, BaTask *task)
 {
-	BaCatalog catalog;
-	bool running;
-	double fraction;
-
-	ba_catalog_begin(&catalog);
-	running =
-		ba_catalog_execute("SELECT position, cut_done, batch_size, measured, cut_rows, start_key "
-						   "FROM batchagg.run WHERE id = $1 AND status = 'running' FOR UPDATE",
-						   "l", run->id) > 0;
-	if (running)
-	{
-		run->position = ba_catalog_text(0, 0);
-		run->cut_done = ba_catalog_bool(0, 1);
-		run->batch_size = ba_catalog_int(0, 2, 1);
-		run->measured = ba_catalog_bool(0, 3);
-		run->cut_rows = ba_catalog_int(0, 4, 0);
-		run->start_key = ba_catalog_text(0, 5);
-	}
-	ba_catalog_end(&catalog);
-	if (!running || run->cut_done)
+	if (run->cut_done)
 		return false;
 
 	ba_size_adapt(job, run, measure);
@@ -136,34 +217,23 @@ claim_next(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *mea
 
 	task->null_keys = false;
 	task->attempts = 1;
+	insert_task(run->id, task);
 	if (run->start_key == NULL)
 		run->start_key = task->first;
 	run->position = task->last;
 	run->cut_rows += Max(task->rows, 0);
-	fraction = range->kind->fraction(range, run->start_key, run->position, run->end_key);
-	ba_catalog_begin(&catalog);
-	ba_catalog_execute("INSERT INTO batchagg.task (run_id, status, first_key, last_key, row_count, "
-					   "attempts, pid, started_at) "
-					   "VALUES ($1, 'running', $2, $3, NULLIF($4, -1), 1, $5, clock_timestamp()) "
-					   "RETURNING id",
-					   "lttli", run->id, task->first, task->last, task->rows, MyProcPid);
-	task->id = ba_catalog_int(0, 0, 0);
-	ba_catalog_execute("UPDATE batchagg.run SET position = $2, batch_size = $3, measured = $4, "
-					   "cut_rows = $5, start_key = $6, cut_fraction = NULLIF($7, -1) WHERE id = $1",
-					   "ltlbltf", run->id, run->position, run->batch_size, run->measured,
-					   run->cut_rows, run->start_key, fraction);
+	run->waiting = run->waiting && has_waiting(run->id);
+	record_cut(run, range->kind->fraction(range, run->start_key, run->position, run->end_key));
 	if (job->incremental)
-		ba_catalog_execute("UPDATE batchagg.job SET watermark = $2 WHERE id = $1", "lt", job->id,
-						   run->position);
-	ba_catalog_end(&catalog);
+		move_watermark(job, run);
 	if (!try_hold(task->id))
 		elog(ERROR, "task " INT64_FORMAT " is new and locked", task->id);
 	return true;
 }
 
 /*
- * Puts tasks back whose process is gone, or fails them if that was the last attempt they had.
- * Returns whether there were any.
+ * Puts tasks back whose process is gone, or fails them if that was the last attempt they had. The run's
+ * row is locked and all of it is cut. Returns whether there were any.
  */
 static bool
 take_back_orphans(const BaJob *job, int64 run_id)
@@ -209,7 +279,11 @@ ba_task_claim(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *
 	BaCatalog catalog;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (claim_waiting(run->id, task) || claim_next(job, run, range, measure, task))
+	if ((run->waiting || run->cut_done) && claim_waiting(run->id, task))
+		claim = BA_CLAIM_TASK;
+	else if (!lock_run(run))
+		claim = BA_CLAIM_WAIT; /* the next look at the run tells why */
+	else if (claim_next(job, run, range, measure, task))
 		claim = BA_CLAIM_TASK;
 	else if (take_back_orphans(job, run->id))
 		claim = BA_CLAIM_WAIT;
@@ -243,6 +317,29 @@ ba_task_command(const BaJob *job, const BaTask *task)
 }
 
 /*
+ * Marks a task done if it is the current attempt's; throws if not.
+ */
+static void
+mark_done(const BaTask *task, double work_ms, int64 affected)
+{
+	BaRow row;
+
+	ba_row_open(&row, "task", true);
+	if (!ba_row_lock(&row, task->id) || strcmp(ba_row_text(&row, "status"), "running") != 0 ||
+		ba_row_int(&row, "attempts", 0) != task->attempts ||
+		ba_row_int(&row, "pid", 0) != MyProcPid)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("task " INT64_FORMAT " is no longer this process's", task->id),
+						errdetail("The job was dropped, or the lock on the task was lost.")));
+	ba_row_set_text(&row, "status", "done");
+	ba_row_set_now(&row, "finished_at");
+	ba_row_set_float(&row, "work_ms", work_ms);
+	ba_row_set_int(&row, "affected", affected);
+	ba_row_update(&row);
+	ba_row_close(&row);
+}
+
+/*
  * Does a task and marks it done, in the current transaction, which then has to be committed. Sets
  * what was measured.
  */
@@ -269,15 +366,7 @@ ba_task_execute(const BaJob *job, const BaJobRun *run, BaRange *range, const BaT
 	if (job->statement_timeout > 0)
 		disable_timeout(STATEMENT_TIMEOUT, false);
 
-	if (ba_catalog_execute_alone(
-			"UPDATE batchagg.task SET status = 'done', finished_at = clock_timestamp(), work_ms = "
-			"$3, "
-			"affected = $4 WHERE id = $1 AND status = 'running' AND attempts = $2",
-			"lifl", task->id, task->attempts, INSTR_TIME_GET_MILLISEC(duration),
-			(int64) affected) != 1)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("task " INT64_FORMAT " is no longer this process's", task->id),
-						errdetail("The job was dropped, or the lock on the task was lost.")));
+	mark_done(task, INSTR_TIME_GET_MILLISEC(duration), (int64) affected);
 	if (!task->null_keys)
 		*measure = (BaMeasure){Max(task->rows, 0), INSTR_TIME_GET_MILLISEC(duration)};
 }

@@ -1,0 +1,124 @@
+# What a process of a run does to the rows of its job, run and tasks: it looks for
+# waiting tasks where there may be one, and before it cuts on; waits for these rows
+# are not the job's waits for locks; they are found again in another extension.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use BatchaggTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_server('rows', q{
+max_worker_processes = 8
+autovacuum = off
+});
+
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+
+sub wait_until
+{
+	my ($query, $what) = @_;
+	return ok($node->poll_query_until('postgres', $query), $what);
+}
+
+# A job of a hundred batches, which take some milliseconds; refuse() tells whether a row may not be
+# inserted.
+sql(q{
+	CREATE TABLE source (id int PRIMARY KEY);
+	INSERT INTO source SELECT generate_series(1, 1000);
+	ANALYZE source;
+	CREATE TABLE seen (id int);
+	CREATE FUNCTION refuse(id int) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+	CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF refuse(new.id) THEN RAISE EXCEPTION 'not yet' USING ERRCODE = '40001'; END IF; RETURN new; END $$;
+	CREATE TRIGGER guard BEFORE INSERT ON seen FOR EACH ROW EXECUTE FUNCTION guard();
+});
+my $exact = q{SELECT count(*) = 1000 AND count(DISTINCT id) = 1000 FROM seen};
+my $run;
+
+# Starts the job anew, with more options.
+sub start
+{
+	my ($options) = @_;
+	sql(qq{
+		TRUNCATE seen;
+		SELECT batchagg.drop_job(name) FROM batchagg.job WHERE name = 'j';
+		SELECT batchagg.create_job('j', 'source', batch_size => 10, retry_delay => '1 ms', $options command =>
+			'INSERT INTO seen SELECT s.* FROM pg_sleep(0.01), source s WHERE id BETWEEN \$1 AND \$2')});
+	$run = sql(q{SELECT batchagg.start_job('j')});
+}
+
+sub ends_well
+{
+	my ($what) = @_;
+	wait_until("SELECT status = 'done' FROM batchagg.run WHERE id = $run", "$what: the run ends");
+	is(sql($exact), 't', "$what: each row once");
+	no_process_left($node, $what);
+}
+
+my $first_before_last = q{SELECT (SELECT finished_at FROM batchagg.task WHERE run_id = %1$d ORDER BY id LIMIT 1) <
+	(SELECT started_at FROM batchagg.task WHERE run_id = %1$d ORDER BY id DESC LIMIT 1)};
+my $searches = q{SELECT idx_scan FROM pg_stat_all_indexes WHERE indexrelname = 'task_open_idx'};
+
+# ---------------------------------------------------------------- tasks that wait
+
+my $before = sql($searches);
+start('');
+ends_well('a run in which nothing waits');
+cmp_ok(sql($searches) - $before, '<', 10, 'does not look for waiting tasks at each batch');
+
+sql(q{CREATE SEQUENCE tries;
+	CREATE OR REPLACE FUNCTION refuse(id int) RETURNS boolean LANGUAGE sql AS $$SELECT CASE WHEN id = 1 THEN nextval('tries') = 1 ELSE false END$$});
+start('');
+ends_well('a batch that fails once');
+is(sql("SELECT attempts FROM batchagg.task WHERE run_id = $run ORDER BY id LIMIT 1"), '2', 'is tried again');
+is(sql(sprintf $first_before_last, $run), 't', 'before others are cut');
+is(sql("SELECT waiting FROM batchagg.run WHERE id = $run"), 'f', 'and then nothing waits any more');
+
+sql(q{CREATE OR REPLACE FUNCTION refuse(id int) RETURNS boolean LANGUAGE sql AS 'SELECT id = 1'});
+start('max_attempts => 1,');
+wait_until("SELECT EXISTS (SELECT FROM batchagg.task WHERE run_id = $run AND status = 'failed')", 'a batch that fails for good');
+sql(q{CREATE OR REPLACE FUNCTION refuse(id int) RETURNS boolean LANGUAGE sql AS 'SELECT false'});
+is(sql("SELECT batchagg.retry_task(id) FROM batchagg.task WHERE run_id = $run AND status = 'failed'"), $run, 'is retried by hand');
+ends_well('a task retried by hand');
+is(sql(sprintf $first_before_last, $run), 't', 'comes before batches that are not cut yet');
+
+# --------------------------------------------------------- waits for rows of the run
+
+my $waits = q{SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type LIKE 'batchagg%' AND NOT granted
+	AND waitstart < clock_timestamp() - interval '200 ms')};
+for my $lock ('SELECT FROM batchagg.run FOR UPDATE', 'LOCK TABLE batchagg.task IN SHARE MODE')
+{
+	start(q{workers => 2, max_attempts => 1, lock_timeout => '20 ms',});
+	wait_until("SELECT count(*) > 10 FROM seen", "$lock: the run is under way");
+	my $holder = $node->background_psql('postgres');
+	$holder->query_safe("BEGIN; $lock");
+	wait_until($waits, 'its processes wait for longer than lock_timeout');
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	ends_well($lock);
+}
+unlike(slurp_file($node->logfile), qr/lock timeout/, 'no wait was given up');
+
+# ------------------------------------------- an extension that was created once more
+
+is(sql(q{
+	DROP EXTENSION batchagg CASCADE;
+	CREATE EXTENSION batchagg;
+	DO $$ BEGIN PERFORM batchagg.create_job('k', 'source', 'SELECT FROM source WHERE id BETWEEN $1 AND $2'); END $$;
+	DROP EXTENSION batchagg CASCADE;
+	CREATE EXTENSION batchagg;
+	BEGIN;
+	DO $$ BEGIN PERFORM batchagg.create_job('k', 'source', 'SELECT FROM source WHERE id BETWEEN $1 AND $2'); END $$;
+	SELECT count(*) FROM pg_locks JOIN pg_extension e ON e.oid = objid AND e.tableoid = classid
+		WHERE pid = pg_backend_pid() AND extname = 'batchagg' AND mode = 'AccessShareLock';
+	COMMIT}), '1', 'in another extension of the same session the lock is on that one');
+is(sql(q{SELECT count(*) FROM batchagg.job}), '1', 'and the job is there');
+
+unlike(slurp_file($node->logfile), qr/TRAP:|PANIC|signal 11|signal 6|XX000/, 'nothing crashed');
+unlike(slurp_file($node->logfile), qr/WARNING:.*(?:leak|reference|snapshot)/, 'no leak was warned of');
+
+$node->stop;
+done_testing();
