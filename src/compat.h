@@ -277,6 +277,23 @@ typedef struct ReadStream ReadStream;
 #endif
 
 /*
+ * 16 added an argument to the search of a b-tree, which only writers need, and 17 took one. Finds
+ * the leaf page where a key belongs, and locks it for reading.
+ */
+#include "access/nbtree.h"
+static inline BTStack
+ba_bt_search(Relation index, BTScanInsert key, Buffer *buffer)
+{
+#if PG_VERSION_NUM >= 170000
+	return _bt_search(index, NULL, key, buffer, BT_READ);
+#elif PG_VERSION_NUM >= 160000
+	return _bt_search(index, NULL, key, buffer, BT_READ, NULL);
+#else
+	return _bt_search(index, key, buffer, BT_READ, NULL);
+#endif
+}
+
+/*
  * 17 took the setting old_snapshot_threshold. Raises an error where a page may have lost what a snapshot
  * is to see.
  */

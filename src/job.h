@@ -21,6 +21,7 @@
  *		job_pressure.c	... that the server itself gives
  *		job_range.c		the seam below: a relation as a range, by key or by TID
  *		job_key.c		batches that are ranges of a column
+ *		job_btree.c		... read off the leaf pages of an index
  *		job_tid.c		batches that are ranges of TIDs
  *		job_lock.c		who is alive: session locks with tags of our own
  *		job_catalog.c	the tables, read and written by SQL as the extension's owner
@@ -211,6 +212,7 @@ typedef struct BaRange
 	Oid relation;
 	char *relation_name; /* quoted and qualified */
 	char *key;           /* quoted */
+	AttrNumber column;   /* the key's, for ba_key_range */
 	Oid type;            /* of $1 and $2 */
 	AttrNumber attno;    /* of the key; not for ctid */
 	Oid collation;       /* of the key, InvalidOid where its type has none */
@@ -258,6 +260,18 @@ extern Oid ba_range_get_filenode(Oid relation);
 extern Datum ba_range_key_in(BaRange *range, const char *text, bool *isnull);
 extern char *ba_range_key_out(BaRange *range, Datum value);
 extern const BaRangeKind ba_key_range, ba_tid_range;
+
+/* ---- job_btree.c: a range of keys in an index ---- */
+
+typedef struct BaBtree BaBtree;
+
+extern BaBtree *ba_btree_open(const BaRange *range);
+extern void ba_btree_close(BaBtree *btree);
+extern bool ba_btree_cut(BaBtree *btree, Datum first, Datum end, int64 rows, Datum *last,
+						 int64 *found);
+extern bool ba_btree_find_blocks(BaBtree *btree, Datum first, Datum last, bool estimate,
+								 BlockNumber *first_block, BlockNumber *last_block);
+extern List *ba_btree_make_condition(BaBtree *btree, Datum first, Datum last);
 
 /* ---- job_command.c: the command ---- */
 

@@ -1,0 +1,382 @@
+/*
+ * job_btree.c
+ *		A range of keys in the leaf pages of a b-tree.
+ *
+ * Two questions are answered by walking the leaf pages of an index on a job's key from left to
+ * right, a page at a time under its lock, as an index scan does, but without looking at the heap:
+ *
+ *	ba_btree_cut	which key ends a batch of so many rows? Entries are counted; the key is
+ *					read of the last one alone.
+ *	ba_btree_find_blocks	in which blocks of the heap are the rows of a batch?
+ *
+ * Cutting: any key is a lawful bound, whether there is a row with it or not, since batches are
+ * ranges and what lies between two of them is nothing. So entries of rows that are dead, or not committed yet,
+ * and pages that are split meanwhile can only make a batch somewhat smaller or larger than asked
+ * for; no key is lost or in two batches. Where the index has no entries but those of visible
+ * rows the size is exact. Entries that an index scan has found dead (LP_DEAD) are not counted; others
+ * are, until a scan or vacuum has met them. A table full of them gives batches of fewer rows, never one of none, as
+ * a batch begins at a key that SQL has seen, and never more batches than entries allow.
+ *
+ * Blocks: a row that a snapshot sees has an entry in the index when the snapshot is taken, for its
+ * transaction had committed then, and nobody may remove it while the snapshot is there. The
+ * entry stands under the row's own key and tells the block that the row is in: of a row that was updated
+ * in place (HOT) it names the first version, which is in the same block and has the same key. Index
+ * builds that met chains of other keys are kept from older snapshots by indcheckxmin, here as in core.
+ * So a walk that begins after the snapshot was taken finds the block of every row that the snapshot sees; of
+ * others, more than that.
+ *
+ * Only for an ordinary table, and a role that may read the key of every row: bounds are shown, and
+ * row security hides keys. Only by an index of all rows, in the type's default order, ascending.
+ * The locks on both are kept until the transaction ends.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/nbtree.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/acl.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+#include "job.h"
+
+struct BaBtree
+{
+	Relation heap;
+	Relation index;
+	AttrNumber column; /* of the heap */
+};
+
+/* Looks at the entries from..to of a leaf page, which is locked. Returns whether to go on. */
+typedef bool (*Visit)(Page page, OffsetNumber from, OffsetNumber to, void *state);
+
+/*
+ * Tells whether the current role may know the key of every row.
+ */
+static bool
+may_read_keys(const BaRange *range)
+{
+	return (pg_class_aclcheck(range->relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+			pg_attribute_aclcheck(range->relation, range->column, GetUserId(), ACL_SELECT) ==
+				ACLCHECK_OK) &&
+		   check_enable_rls(range->relation, InvalidOid, true) != RLS_ENABLED;
+}
+
+/*
+ * Tells whether an index has an entry for every row that a snapshot of now sees, in ascending
+ * order of the key as SQL has it.
+ */
+static bool
+is_usable(const BaRange *range, Relation heap, Relation index)
+{
+	Form_pg_index form = index->rd_index;
+	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(heap), range->column - 1);
+	TypeCacheEntry *type = lookup_type_cache(range->type, TYPECACHE_BTREE_OPFAMILY);
+
+	return index->rd_rel->relam == BTREE_AM_OID && form->indkey.values[0] == range->column &&
+		   form->indisvalid && RelationGetIndexPredicate(index) == NIL &&
+		   (!form->indcheckxmin ||
+			TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data),
+								  TransactionXmin)) &&
+		   (index->rd_indoption[0] & INDOPTION_DESC) == 0 &&
+		   index->rd_opfamily[0] == type->btree_opf &&
+		   index->rd_opcintype[0] == type->btree_opintype &&
+		   index->rd_indcollation[0] == column->attcollation &&
+		   /* what stands in the index is the column's value, not something that stands for it */
+		   TupleDescAttr(RelationGetDescr(index), 0)->atttypid == column->atttypid;
+}
+
+/*
+ * Opens an index along which the range can be walked; NULL where there is none. There must be an
+ * active snapshot.
+ */
+BaBtree *
+ba_btree_open(const BaRange *range)
+{
+	BaBtree *btree = NULL;
+	Relation heap;
+	List *indexes;
+	ListCell *lc;
+
+	Assert(ActiveSnapshotSet());
+	if (range->kind != &ba_key_range || !may_read_keys(range))
+		return NULL;
+	heap = table_open(range->relation, AccessShareLock);
+	if (heap->rd_rel->relkind != RELKIND_RELATION || heap->rd_rel->relam != HEAP_TABLE_AM_OID ||
+		heap->rd_rel->relhassubclass)
+	{
+		table_close(heap, NoLock);
+		return NULL;
+	}
+	indexes = RelationGetIndexList(heap);
+	foreach (lc, indexes)
+	{
+		Relation index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (is_usable(range, heap, index))
+		{
+			btree = palloc(sizeof(BaBtree));
+			*btree = (BaBtree){heap, index, range->column};
+			break;
+		}
+		index_close(index, NoLock);
+	}
+	list_free(indexes);
+	if (btree == NULL)
+		table_close(heap, NoLock);
+	return btree;
+}
+
+/*
+ * Ends what ba_btree_open began, but for the locks.
+ */
+void
+ba_btree_close(BaBtree *btree)
+{
+	index_close(btree->index, NoLock);
+	table_close(btree->heap, NoLock);
+	pfree(btree);
+}
+
+/*
+ * Makes what entries are compared with.
+ */
+static BTScanInsert
+make_search_key(Relation index, Datum value)
+{
+	BTScanInsert key = _bt_mkscankey(index, NULL);
+
+	_bt_metaversion(index, &key->heapkeyspace, &key->allequalimage);
+	key->keysz = 1;
+	key->scankeys[0].sk_flags &= ~SK_ISNULL;
+	key->scankeys[0].sk_argument = value;
+	return key;
+}
+
+/*
+ * Returns the first of the entries from..to that is not before the key, or with behind not at it
+ * either; the place after them if there is none.
+ */
+static OffsetNumber
+find_entry(Relation index, BTScanInsert key, Page page, OffsetNumber from, OffsetNumber to,
+		   bool behind)
+{
+	while (from <= to)
+	{
+		OffsetNumber middle = from + (to - from) / 2;
+
+		if (_bt_compare(index, key, page, middle) >= (behind ? 0 : 1))
+			from = OffsetNumberNext(middle);
+		else
+			to = OffsetNumberPrev(middle);
+	}
+	return from;
+}
+
+/*
+ * Visits the entries whose key is first..last, page by page.
+ */
+static void
+walk(BaBtree *btree, Datum first, Datum last, Visit visit, void *state)
+{
+	Relation index = btree->index;
+	BTScanInsert begin = make_search_key(index, first);
+	BTScanInsert end = make_search_key(index, last);
+	bool begun = false;
+	bool more = true;
+	Buffer buffer;
+
+	_bt_freestack(ba_bt_search(index, begin, &buffer));
+	if (!BufferIsValid(buffer))
+		return; /* an empty index */
+	for (;;)
+	{
+		Page page = BufferGetPage(buffer);
+		BTPageOpaque opaque = BTPageGetOpaque(page);
+		OffsetNumber from = P_FIRSTDATAKEY(opaque);
+		OffsetNumber to = PageGetMaxOffsetNumber(page);
+		BlockNumber next = opaque->btpo_next;
+
+		if (P_RIGHTMOST(opaque))
+			more = false;
+		if (!P_IGNORE(opaque) && from <= to)
+		{
+			if (_bt_compare(index, end, page, to) < 0)
+			{
+				to = OffsetNumberPrev(find_entry(index, end, page, from, to, true));
+				more = false;
+			}
+			/* what is further right is not smaller */
+			if (!begun)
+				from = find_entry(index, begin, page, from, to, false);
+			if (from <= to)
+			{
+				begun = true;
+				more = visit(page, from, to, state) && more;
+			}
+		}
+		_bt_relbuf(index, buffer);
+		if (!more)
+			break;
+		CHECK_FOR_INTERRUPTS();
+		buffer = _bt_getbuf(index, next, BT_READ);
+	}
+	pfree(begin);
+	pfree(end);
+}
+
+/* What count_entries counts. */
+typedef struct Count
+{
+	BaBtree *btree;
+	int64 wanted;
+	int64 found;
+	Datum key; /* of the last one wanted, once that is found */
+} Count;
+
+static bool
+count_entries(Page page, OffsetNumber from, OffsetNumber to, void *state)
+{
+	Count *count = state;
+
+	for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
+	{
+		ItemId id = PageGetItemId(page, offset);
+		IndexTuple entry = (IndexTuple) PageGetItem(page, id);
+
+		if (ItemIdIsDead(id))
+			continue;
+		count->found += BTreeTupleIsPosting(entry) ? BTreeTupleGetNPosting(entry) : 1;
+		if (count->found >= count->wanted)
+		{
+			TupleDesc desc = RelationGetDescr(count->btree->index);
+			Form_pg_attribute attribute = TupleDescAttr(desc, 0);
+			bool isnull;
+			Datum key = index_getattr(entry, 1, desc, &isnull);
+
+			if (isnull)
+				elog(ERROR, "NULL between two keys of index \"%s\"",
+					 RelationGetRelationName(count->btree->index));
+			count->key = datumCopy(key, attribute->attbyval, attribute->attlen);
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * Looks for the key of the entry that is the rows-th in first..end. Sets it and returns true, or
+ * returns false if there are fewer. Sets how many were found, `rows` at most.
+ */
+bool
+ba_btree_cut(BaBtree *btree, Datum first, Datum end, int64 rows, Datum *last, int64 *found)
+{
+	Count count = {btree, rows, 0, (Datum) 0};
+
+	walk(btree, first, end, count_entries, &count);
+	*last = count.key;
+	*found = Min(count.found, rows);
+	return count.found >= rows;
+}
+
+/* What find_blocks looks for. */
+typedef struct Blocks
+{
+	bool estimate;
+	BlockNumber first;
+	BlockNumber last;
+} Blocks;
+
+static void
+add_tid(Blocks *blocks, ItemPointer tid)
+{
+	BlockNumber block = ItemPointerGetBlockNumberNoCheck(tid);
+
+	blocks->first = Min(blocks->first, block);
+	blocks->last = Max(blocks->last, block);
+}
+
+static bool
+find_blocks(Page page, OffsetNumber from, OffsetNumber to, void *state)
+{
+	Blocks *blocks = state;
+	int step = blocks->estimate ? Max(to - from, 1) : 1;
+
+	for (int offset = from; offset <= to; offset += step)
+	{
+		IndexTuple entry = (IndexTuple) PageGetItem(page, PageGetItemId(page, offset));
+
+		/* the TIDs of a list are in order */
+		add_tid(blocks, BTreeTupleGetHeapTID(entry));
+		if (BTreeTupleIsPosting(entry))
+			add_tid(blocks, BTreeTupleGetMaxHeapTID(entry));
+	}
+	return true;
+}
+
+/*
+ * Finds the first and the last block that rows of first..last are in, of all that a snapshot sees
+ * that was taken before. As an estimate, two entries a page are looked at. Returns false if there is no such row.
+ */
+bool
+ba_btree_find_blocks(BaBtree *btree, Datum first, Datum last, bool estimate,
+					 BlockNumber *first_block, BlockNumber *last_block)
+{
+	Blocks blocks = {estimate, InvalidBlockNumber, 0};
+
+	walk(btree, first, last, find_blocks, &blocks);
+	*first_block = blocks.first;
+	*last_block = blocks.last;
+	return blocks.first != InvalidBlockNumber;
+}
+
+/*
+ * Makes the condition that the key is first..last, as a list of clauses over a table numbered 1.
+ */
+List *
+ba_btree_make_condition(BaBtree *btree, Datum first, Datum last)
+{
+	Form_pg_attribute column =
+		TupleDescAttr(RelationGetDescr(btree->heap), btree->column - 1);
+	Oid family = btree->index->rd_opfamily[0];
+	Oid type = btree->index->rd_opcintype[0];
+	Oid operand =
+		IsPolymorphicType(type) || type == RECORDOID ? getBaseType(column->atttypid) : type;
+	Datum bounds[2] = {first, last};
+	StrategyNumber strategies[2] = {BTGreaterEqualStrategyNumber, BTLessEqualStrategyNumber};
+	List *clauses = NIL;
+
+	for (int i = 0; i < 2; i++)
+	{
+		Expr *key = (Expr *) makeVar(1, btree->column, column->atttypid, column->atttypmod,
+									 column->attcollation, 0);
+		Expr *bound = (Expr *) makeConst(operand, -1, column->attcollation, column->attlen,
+										 bounds[i], false, column->attbyval);
+		Oid opno = get_opfamily_member(family, type, type, strategies[i]);
+		OpExpr *clause;
+
+		if (column->atttypid != operand)
+			key = (Expr *) makeRelabelType(key, operand, -1, column->attcollation,
+										   COERCE_IMPLICIT_CAST);
+		clause = (OpExpr *) make_opclause(opno, BOOLOID, false, key, bound, InvalidOid,
+										  column->attcollation);
+		set_opfuncid(clause);
+		clauses = lappend(clauses, clause);
+	}
+	return clauses;
+}
