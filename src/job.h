@@ -269,8 +269,8 @@ extern BaBtree *ba_btree_open(const BaRange *range);
 extern void ba_btree_close(BaBtree *btree);
 extern bool ba_btree_cut(BaBtree *btree, Datum first, Datum end, int64 rows, Datum *last,
 						 int64 *found);
-extern bool ba_btree_find_blocks(BaBtree *btree, Datum first, Datum last, bool estimate,
-								 BlockNumber *first_block, BlockNumber *last_block);
+extern bool ba_btree_find_blocks(BaBtree *btree, Datum first, Datum last, BlockNumber *first_block,
+								 BlockNumber *last_block);
 extern List *ba_btree_make_condition(BaBtree *btree, Datum first, Datum last);
 
 /* ---- job_command.c: the command ---- */

@@ -116,7 +116,9 @@ ba_btree_open(const BaRange *range)
 	Assert(ActiveSnapshotSet());
 	if (range->kind != &ba_key_range || !may_read_keys(range))
 		return NULL;
-	heap = table_open(range->relation, AccessShareLock);
+	heap = try_table_open(range->relation, AccessShareLock);
+	if (heap == NULL)
+		return NULL; /* SQL has better words for it */
 	if (heap->rd_rel->relkind != RELKIND_RELATION || heap->rd_rel->relam != HEAP_TABLE_AM_OID ||
 		heap->rd_rel->relhassubclass)
 	{
@@ -212,6 +214,7 @@ walk(BaBtree *btree, Datum first, Datum last, Visit visit, void *state)
 		OffsetNumber to = PageGetMaxOffsetNumber(page);
 		BlockNumber next = opaque->btpo_next;
 
+		ba_test_for_old_snapshot(GetActiveSnapshot(), index, page);
 		if (P_RIGHTMOST(opaque))
 			more = false;
 		if (!P_IGNORE(opaque) && from <= to)
@@ -249,6 +252,12 @@ typedef struct Count
 	Datum key; /* of the last one wanted, once that is found */
 } Count;
 
+/*
+ * An entry shorter than this has one TID: a list has two or more, behind a header and a key that
+ * are aligned. So most entries are counted without touching them.
+ */
+#define BA_SHORTEST_LIST (MAXALIGN(sizeof(IndexTupleData) + 1) + 2 * sizeof(ItemPointerData))
+
 static bool
 count_entries(Page page, OffsetNumber from, OffsetNumber to, void *state)
 {
@@ -261,7 +270,9 @@ count_entries(Page page, OffsetNumber from, OffsetNumber to, void *state)
 
 		if (ItemIdIsDead(id))
 			continue;
-		count->found += BTreeTupleIsPosting(entry) ? BTreeTupleGetNPosting(entry) : 1;
+		count->found += ItemIdGetLength(id) >= BA_SHORTEST_LIST && BTreeTupleIsPosting(entry)
+							? BTreeTupleGetNPosting(entry)
+							: 1;
 		if (count->found >= count->wanted)
 		{
 			TupleDesc desc = RelationGetDescr(count->btree->index);
@@ -297,7 +308,6 @@ ba_btree_cut(BaBtree *btree, Datum first, Datum end, int64 rows, Datum *last, in
 /* What find_blocks looks for. */
 typedef struct Blocks
 {
-	bool estimate;
 	BlockNumber first;
 	BlockNumber last;
 } Blocks;
@@ -315,9 +325,8 @@ static bool
 find_blocks(Page page, OffsetNumber from, OffsetNumber to, void *state)
 {
 	Blocks *blocks = state;
-	int step = blocks->estimate ? Max(to - from, 1) : 1;
 
-	for (int offset = from; offset <= to; offset += step)
+	for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
 	{
 		IndexTuple entry = (IndexTuple) PageGetItem(page, PageGetItemId(page, offset));
 
@@ -331,18 +340,18 @@ find_blocks(Page page, OffsetNumber from, OffsetNumber to, void *state)
 
 /*
  * Finds the first and the last block that rows of first..last are in, of all that a snapshot sees
- * that was taken before. As an estimate, two entries a page are looked at. Returns false if there is no such row.
+ * that was taken before. Returns false if there is no such row.
  */
 bool
-ba_btree_find_blocks(BaBtree *btree, Datum first, Datum last, bool estimate,
-					 BlockNumber *first_block, BlockNumber *last_block)
+ba_btree_find_blocks(BaBtree *btree, Datum first, Datum last, BlockNumber *first_block,
+					 BlockNumber *last_block)
 {
-	Blocks blocks = {estimate, InvalidBlockNumber, 0};
+	Blocks blocks = {InvalidBlockNumber, 0};
 
 	walk(btree, first, last, find_blocks, &blocks);
 	*first_block = blocks.first;
 	*last_block = blocks.last;
-	return blocks.first != InvalidBlockNumber;
+	return blocks.first <= blocks.last;
 }
 
 /*
@@ -351,8 +360,7 @@ ba_btree_find_blocks(BaBtree *btree, Datum first, Datum last, bool estimate,
 List *
 ba_btree_make_condition(BaBtree *btree, Datum first, Datum last)
 {
-	Form_pg_attribute column =
-		TupleDescAttr(RelationGetDescr(btree->heap), btree->column - 1);
+	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(btree->heap), btree->column - 1);
 	Oid family = btree->index->rd_opfamily[0];
 	Oid type = btree->index->rd_opcintype[0];
 	Oid operand =

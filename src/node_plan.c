@@ -13,7 +13,8 @@
 #include "node.h"
 
 /*
- * Makes the plan. Core passes the conjuncts of WHERE in the order that security levels and costs
+ * Makes the plan. The path has the bounds of a range of TIDs that is known to be enough; they go first, and decide
+ * nothing but which pages are read. Core passes the conjuncts of WHERE in the order that security levels and costs
  * ask for.
  */
 static Plan *
@@ -21,7 +22,8 @@ plan_batchagg(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 			  List *custom_plans)
 {
 	CustomScan *cscan = makeNode(CustomScan);
-	List *quals = extract_actual_clauses(clauses, false);
+	List *quals = list_concat(extract_actual_clauses(path->custom_private, false),
+							  extract_actual_clauses(clauses, false));
 	List *columns = copyObject(tlist);
 	ListCell *cell;
 

@@ -30,7 +30,23 @@ extern List *ba_plan_find_leaves(PlannerInfo *root, RelOptInfo *rel);
 extern bool ba_plan_is_supported_leaf(PlannerInfo *root, RelOptInfo *rel, PathTarget *target);
 
 /* in plan_cost.c */
-extern void ba_plan_cost(PlannerInfo *root, Path *path, double groups);
+extern void ba_plan_cost(PlannerInfo *root, CustomPath *custom_path, double groups);
+
+/* in plan_known.c */
+
+/* That all rows of a table which meet a condition lie in a range of TIDs. */
+typedef struct BaKnownRange
+{
+	Query *query;    /* a whole query: it holds for the snapshot that this is run with */
+	Oid relation;    /* an ordinary table */
+	List *condition; /* clauses, all to be met, over the table as number 1 */
+	int first_param; /* number of the parameter that is the first TID; the last is the next */
+} BaKnownRange;
+
+extern void ba_plan_init_known(void);
+extern PlannedStmt *ba_plan_with_known_range(BaKnownRange *range, const char *text, int options,
+											 ParamListInfo params);
+extern List *ba_plan_known_bounds(PlannerInfo *root, RelOptInfo *rel);
 
 /* in plan_jit.c */
 extern void ba_plan_init_jit(void);

@@ -55,8 +55,9 @@ estimate_states(double rows, double groups, double capacity)
  * a table that has that many groups.
  */
 void
-ba_plan_cost(PlannerInfo *root, Path *path, double groups)
+ba_plan_cost(PlannerInfo *root, CustomPath *custom_path, double groups)
 {
+	Path *path = &custom_path->path;
 	RelOptInfo *rel = path->parent;
 	double page_cost;
 	double divisor = 1;
@@ -65,7 +66,7 @@ ba_plan_cost(PlannerInfo *root, Path *path, double groups)
 	Cost row_cost;
 	Cost work = 0;
 	Size width = BA_RECORD_BYTES;
-	List *bounds = NIL;
+	List *bounds = list_copy(custom_path->custom_private);
 	List *others = NIL;
 	ListCell *cell;
 

@@ -61,7 +61,9 @@ make_leaf_path(PlannerInfo *root, RelOptInfo *rel, PathTarget *target, double gr
 	path->path.parallel_safe = rel->consider_parallel;
 	path->path.parallel_workers = workers;
 	path->methods = &ba_node_path_methods;
-	ba_plan_cost(root, &path->path, groups);
+	if (workers == 0)
+		path->custom_private = ba_plan_known_bounds(root, rel);
+	ba_plan_cost(root, path, groups);
 	return &path->path;
 }
 
@@ -222,5 +224,6 @@ ba_plan_init(void)
 {
 	previous_hook = create_upper_paths_hook;
 	create_upper_paths_hook = create_upper_paths;
+	ba_plan_init_known();
 	ba_plan_init_jit();
 }

@@ -1,0 +1,177 @@
+/*
+ * plan_known.c
+ *		A range of TIDs that the planner cannot know of.
+ *
+ * Whoever has a query planned may know more of a table than the query says: that all rows which
+ * meet a condition, and which the snapshot of the query's execution sees, lie in some range
+ * of TIDs. If then the conditions by which the query restricts the table imply that condition,
+ * reading that range reads all that the query wants. So beside core's paths for the table there is a TID
+ * range scan, and a BatchAgg of the table is limited to the range; costs decide. Nothing of the query changes,
+ * nor any estimate of rows.
+ *
+ * That conditions are implied is for core's prover to tell (predtest.c), from those that
+ * will be checked at the scan. The range holds for one query and the snapshot it runs with:
+ *
+ *	- queries that functions plan meanwhile are not part of it, subqueries and functions that
+ *	  are inlined are;
+ *	- a table that is written to, or whose rows are locked, is left alone: newer versions of its
+ *	  rows than the snapshot sees may be elsewhere.
+ *
+ * The bounds are parameters of type tid, whose values the planner looks at but does not build in:
+ * they may yet change before the plan is run.
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/prep.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "tcop/tcopprot.h"
+
+#include "compat.h"
+#include "plan.h"
+
+static set_rel_pathlist_hook_type previous_hook = NULL;
+
+/* What is known of the query that is being planned, NULL for nothing. */
+static BaKnownRange *known = NULL;
+
+/*
+ * Tells whether rows of a table of the query are merely read.
+ */
+static bool
+is_only_read(PlannerInfo *root, RelOptInfo *rel)
+{
+	PlanRowMark *mark = get_plan_rowmark(root->rowMarks, rel->relid);
+
+	return !bms_is_member(rel->relid, root->all_result_relids) &&
+		   (mark == NULL || mark->markType == ROW_MARK_REFERENCE);
+}
+
+/*
+ * Tells whether a table of a query is the one that something is known of, restricted to what it is
+ * known of.
+ */
+static bool
+is_known(PlannerInfo *root, RelOptInfo *rel)
+{
+	PlannerInfo *top = root;
+	RangeTblEntry *rte;
+	List *condition;
+
+	if (known == NULL || rel->reloptkind != RELOPT_BASEREL || rel->rtekind != RTE_RELATION ||
+		IS_DUMMY_REL(rel) || !bms_is_empty(rel->lateral_relids))
+		return false;
+	rte = planner_rt_fetch(rel->relid, root);
+	if (rte->relid != known->relation || rte->inh || rte->tablesample != NULL ||
+		!is_only_read(root, rel))
+		return false;
+	while (top->parent_root != NULL)
+		top = top->parent_root;
+	if (top->parse != known->query)
+		return false;
+	condition = copyObject(known->condition);
+	ChangeVarNodes((Node *) condition, 1, rel->relid, 0);
+	return predicate_implied_by(condition, extract_actual_clauses(rel->baserestrictinfo, false),
+								false);
+}
+
+/*
+ * Makes a bound of the range, ctid >= $param or ctid <= $param.
+ */
+static RestrictInfo *
+make_bound(PlannerInfo *root, RelOptInfo *rel, Oid operator, int param)
+{
+	Param *value = makeNode(Param);
+	Expr *clause;
+
+	value->paramkind = PARAM_EXTERN;
+	value->paramid = param;
+	value->paramtype = TIDOID;
+	value->paramtypmod = -1;
+	value->paramcollid = InvalidOid;
+	value->location = -1;
+	clause = make_opclause(operator, BOOLOID, false,
+						   (Expr *) makeVar(rel->relid, SelfItemPointerAttributeNumber, TIDOID, -1,
+											InvalidOid, 0),
+						   (Expr *) value, InvalidOid, InvalidOid);
+	set_opfuncid((OpExpr *) clause);
+	return make_simple_restrictinfo(root, clause);
+}
+
+/*
+ * Returns the bounds of the range of TIDs that all rows wanted of a table lie in, as RestrictInfo;
+ * NIL where none is known.
+ */
+List *
+ba_plan_known_bounds(PlannerInfo *root, RelOptInfo *rel)
+{
+	if (!is_known(root, rel))
+		return NIL;
+	return list_make2(make_bound(root, rel, TIDGreaterEqOperator, known->first_param),
+					  make_bound(root, rel, TIDLessEqOperator, known->first_param + 1));
+}
+
+static void
+set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+{
+	List *bounds;
+	TidRangePath *path;
+	QualCost cost;
+
+	if (previous_hook != NULL)
+		previous_hook(root, rel, rti, rte);
+	if (!enable_tidscan)
+		return;
+	bounds = ba_plan_known_bounds(root, rel);
+	if (bounds == NIL)
+		return;
+	path = create_tidrangescan_path(root, rel, bounds, NULL);
+
+	/* Core has taken off what the bounds cost as conditions of the query, which they are not. */
+	cost_qual_eval(&cost, bounds, root);
+	path->path.total_cost += cost.per_tuple * rel->tuples *
+							 clauselist_selectivity(root, bounds, rel->relid, JOIN_INNER, NULL);
+	add_path(rel, &path->path);
+}
+
+/*
+ * Plans a query of whose tables something is known; the query tree is used up.
+ */
+PlannedStmt *
+ba_plan_with_known_range(BaKnownRange *range, const char *text, int options, ParamListInfo params)
+{
+	BaKnownRange *outer = known;
+	PlannedStmt *stmt;
+
+	known = range;
+	PG_TRY();
+	{
+		stmt = pg_plan_query(range->query, text, options, params);
+	}
+	PG_FINALLY();
+	{
+		known = outer;
+	}
+	PG_END_TRY();
+	return stmt;
+}
+
+/*
+ * Installs the hook of the planner.
+ */
+void
+ba_plan_init_known(void)
+{
+	previous_hook = set_rel_pathlist_hook;
+	set_rel_pathlist_hook = set_rel_pathlist;
+}
