@@ -4,9 +4,10 @@
  *
  * Each condition is evaluated for the rows that all conditions before it left,
  * so that one may guard the next (b <> 0 AND a / b > 1), as it does where core
- * goes from row to row. Only comparisons of one number with this and that, as in BETWEEN, are
- * put together to one condition: to drop rows after each costs more. (AND itself sees to it that what
- * might raise an error is evaluated in order, row by row.)
+ * goes from row to row. Only comparisons of one number with constants, as in BETWEEN, are
+ * put together to one condition: to drop rows after each costs more. They are known to raise no
+ * error and to show nobody what they compare, which matters, since AND goes on after a NULL and a
+ * list of conditions does not.
  */
 #include "postgres.h"
 
@@ -23,8 +24,8 @@ struct BaFilter
 };
 
 /*
- * Returns the numeric column, date or time that a condition compares with something without columns,
- * NULL if it is another condition.
+ * Returns the column of numbers, dates or times that a condition compares with a constant by an operator
+ * of ours, NULL if it is another condition.
  */
 static Var *
 get_compared(Expr *condition)
@@ -36,6 +37,9 @@ get_compared(Expr *condition)
 
 	if (!IsA(condition, OpExpr) || list_length(op->args) != 2)
 		return NULL;
+	set_opfuncid(op);
+	if (ba_op_find(op->opfuncid) == NULL)
+		return NULL;
 	left = linitial(op->args);
 	right = lsecond(op->args);
 	if (IsA(right, Var))
@@ -46,7 +50,7 @@ get_compared(Expr *condition)
 		right = swap;
 	}
 	type = ba_vector_type(exprType(left));
-	if (!IsA(left, Var) || !(IsA(right, Const) || IsA(right, Param)) ||
+	if (!IsA(left, Var) || !IsA(right, Const) ||
 		(type.lane == BA_LANE_DATUM && type.oid != NUMERICOID))
 		return NULL;
 	return (Var *) left;

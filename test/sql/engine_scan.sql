@@ -114,6 +114,11 @@ SELECT compare('SELECT count(*) FROM wide WHERE i2 <> 2 AND upper(t1) > ''X'' AN
 SELECT compare('SELECT count(*), sum(i4) FROM nulls WHERE i4b >= 3 AND 11 > i4b AND i4b <> 7 AND i4 < 3');
 SELECT compare('SELECT count(*), sum(f8b) FROM nulls WHERE d > ''2000-01-02'' AND d < timestamp ''2000-01-09 12:00'' AND f8 <= 2 AND f8 >= 0.5');
 SELECT compare('SELECT count(*) FROM wide WHERE i4 <> 0 AND i4 < 3 AND 6 / i4 > 2 AND i4 > -2');
+-- a row for which a condition is null is not shown to the next one, nor is that computed for it
+CREATE FUNCTION show_it(int, int) RETURNS bool STABLE LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'was shown %', $1; END $$;
+CREATE OPERATOR >!> (LEFTARG = int, RIGHTARG = int, FUNCTION = show_it);
+SELECT compare('SELECT count(*), sum(i4) FROM nulls WHERE i4b > 100 AND i4b >!> 2');
+SELECT compare('SELECT count(*), sum(i4) FROM nulls WHERE i4b > 100 AND i4b < (SELECT 1 / (random() * 0)::int)');
 
 -- empty tables, empty pages, few and many rows a page
 CREATE TABLE empty (LIKE wide);
