@@ -212,7 +212,6 @@ typedef struct BaRange
 	Oid relation;
 	char *relation_name; /* quoted and qualified */
 	char *key;           /* quoted */
-	AttrNumber column;   /* the key's, for ba_key_range */
 	Oid type;            /* of $1 and $2 */
 	AttrNumber attno;    /* of the key; not for ctid */
 	Oid collation;       /* of the key, InvalidOid where its type has none */

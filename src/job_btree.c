@@ -72,7 +72,7 @@ static bool
 may_read_keys(const BaRange *range)
 {
 	return (pg_class_aclcheck(range->relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
-			pg_attribute_aclcheck(range->relation, range->column, GetUserId(), ACL_SELECT) ==
+			pg_attribute_aclcheck(range->relation, range->attno, GetUserId(), ACL_SELECT) ==
 				ACLCHECK_OK) &&
 		   check_enable_rls(range->relation, InvalidOid, true) != RLS_ENABLED;
 }
@@ -85,10 +85,10 @@ static bool
 is_usable(const BaRange *range, Relation heap, Relation index)
 {
 	Form_pg_index form = index->rd_index;
-	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(heap), range->column - 1);
+	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(heap), range->attno - 1);
 	TypeCacheEntry *type = lookup_type_cache(range->type, TYPECACHE_BTREE_OPFAMILY);
 
-	return index->rd_rel->relam == BTREE_AM_OID && form->indkey.values[0] == range->column &&
+	return index->rd_rel->relam == BTREE_AM_OID && form->indkey.values[0] == range->attno &&
 		   form->indisvalid && RelationGetIndexPredicate(index) == NIL &&
 		   (!form->indcheckxmin ||
 			TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data),
@@ -133,7 +133,7 @@ ba_btree_open(const BaRange *range)
 		if (is_usable(range, heap, index))
 		{
 			btree = palloc(sizeof(BaBtree));
-			*btree = (BaBtree){heap, index, range->column};
+			*btree = (BaBtree){heap, index, range->attno};
 			break;
 		}
 		index_close(index, NoLock);

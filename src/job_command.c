@@ -167,6 +167,16 @@ set_blocks(BlockPlan *plan)
 }
 
 /*
+ * Tells whether a query reads nothing but the rows that it changes or deletes: of those no blocks are known.
+ */
+static bool
+only_writes(const Query *query)
+{
+	return (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE) &&
+		   list_length(query->rtable) == 1 && query->cteList == NIL && !query->hasSubLinks;
+}
+
+/*
  * Plans a command for a batch whose blocks are known, and pushes the snapshot to run it with.
  * Returns false where they are not, or where rules make other than one query of the command; then
  * no snapshot is pushed.
@@ -195,7 +205,8 @@ plan_blocks(BlockPlan *plan, const char *command, BaRange *range, const char *fi
 	/* first of all, for the locks that the command needs are not weaker than the index's */
 	queries = pg_analyze_and_rewrite_fixedparams(linitial_node(RawStmt, pg_parse_query(command)),
 												 command, types, 2, NULL);
-	if (list_length(queries) != 1 || !linitial_node(Query, queries)->canSetTag)
+	if (list_length(queries) != 1 || !linitial_node(Query, queries)->canSetTag ||
+		only_writes(linitial(queries)))
 		return false;
 	plan->btree = ba_btree_open(range);
 	if (plan->btree == NULL)

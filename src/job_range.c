@@ -305,7 +305,6 @@ ba_range_open(Oid relation, const char *key)
 								   NameStr(form->relname))));
 		attribute = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(attno));
 		range->kind = &ba_key_range;
-		range->column = attno;
 		range->type = getBaseType(((Form_pg_attribute) GETSTRUCT(attribute))->atttypid);
 		range->attno = attno;
 		range->collation = ((Form_pg_attribute) GETSTRUCT(attribute))->attcollation;

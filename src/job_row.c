@@ -8,9 +8,10 @@
  * the primary key, locked and written by the calls that core's logical replication applies
  * changes with. All that asks for more than one row is SQL (job_catalog.c).
  *
- * A row is open from ba_row_open to ba_row_close, with a snapshot of its own. Nothing of anybody
- * else's is run meanwhile: these tables have no triggers, and their indexes and constraints call
- * nothing but core's functions. So no other role is needed, and no privilege is asked for.
+ * A row is open from ba_row_open to ba_row_close, with a snapshot of its own. No privilege is asked for, as
+ * nothing of anybody else's is run: these tables have no triggers of ours, and their indexes and
+ * constraints call nothing but core's functions. Where their owner adds a trigger, or a foreign key that refers to
+ * them, it is fired as that owner.
  */
 #include "postgres.h"
 
@@ -22,7 +23,9 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -166,7 +169,8 @@ ba_row_make(BaRow *row)
 }
 
 /*
- * Writes the row: inserts it if it was made, else puts it in the place of the one that was locked.
+ * Writes the row: inserts it if it was made, else puts it in the place of the one that was locked. Triggers
+ * run as the table's owner, with a search_path in which nobody else can have put anything.
  */
 static void
 write_row(BaRow *row, bool insert)
@@ -174,15 +178,30 @@ write_row(BaRow *row, bool insert)
 	EState *estate = CreateExecutorState();
 	ResultRelInfo *result = makeNode(ResultRelInfo);
 	EPQState epq = {0}; /* for rows that others change meanwhile, and this one is locked */
+	int guc_level = NewGUCNestLevel();
+	Oid user;
+	int context;
 
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(row->rel->rd_rel->relowner, context | SECURITY_LOCAL_USERID_CHANGE);
+	if (row->rel->trigdesc != NULL)
+		(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	estate->es_output_cid = GetCurrentCommandId(true);
+	AfterTriggerBeginQuery();
 	InitResultRelInfo(result, row->rel, 0, NULL, 0);
 	ExecOpenIndices(result, false);
 	if (insert)
 		ExecSimpleRelationInsert(result, estate, row->slot);
 	else
 		ExecSimpleRelationUpdate(result, estate, &epq, row->stored, row->slot);
+	AfterTriggerEndQuery(estate);
 	ExecCloseIndices(result);
+	ExecCloseResultRelations(estate); /* those of triggers */
+	ExecResetTupleTable(estate->es_tupleTable, false);
 	FreeExecutorState(estate);
+	AtEOXact_GUC(true, guc_level);
+	SetUserIdAndSecContext(user, context);
 	CommandCounterIncrement();
 }
 

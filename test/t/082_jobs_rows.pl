@@ -102,6 +102,32 @@ for my $lock ('SELECT FROM batchagg.run FOR UPDATE', 'LOCK TABLE batchagg.task I
 }
 unlike(slurp_file($node->logfile), qr/lock timeout/, 'no wait was given up');
 
+# ------------------------------------------- triggers and foreign keys of the tables' owner
+
+sql(q{
+	CREATE TABLE notes (run bigint REFERENCES batchagg.run (id) ON DELETE CASCADE);
+	CREATE TABLE audit (task bigint, by name, path text);
+	CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		INSERT INTO public.audit VALUES (new.id, current_user, current_setting('search_path')); RETURN new; END $$;
+	CREATE TRIGGER audit AFTER INSERT OR UPDATE ON batchagg.task FOR EACH ROW EXECUTE FUNCTION audit();
+	CREATE TRIGGER before BEFORE INSERT OR UPDATE ON batchagg.task FOR EACH ROW EXECUTE FUNCTION audit();
+	CREATE ROLE plain LOGIN;
+	GRANT USAGE ON SCHEMA batchagg TO plain;
+	GRANT SELECT ON source TO plain;
+	GRANT INSERT, SELECT ON seen TO plain;
+	TRUNCATE seen;
+});
+is(sql(q{
+	SET ROLE plain;
+	SELECT batchagg.create_job('watched', 'source', 'INSERT INTO seen SELECT id FROM source WHERE id BETWEEN $1 AND $2', batch_size => 100) IS NOT NULL;
+	CALL batchagg.run_job('watched');
+	RESET ROLE;
+	SELECT status FROM batchagg.run ORDER BY id DESC LIMIT 1}), "t\ndone", 'a job runs in spite of them');
+is(sql($exact), 't', 'each row once');
+is(sql('SELECT DISTINCT by, path FROM audit'), sql('SELECT current_user') . '|pg_catalog, pg_temp', 'they run as the owner, and find what is in pg_catalog');
+is(sql('SELECT count(*) FROM audit'), '40', 'at each write');
+sql('DROP TRIGGER audit ON batchagg.task; DROP TRIGGER before ON batchagg.task; DROP TABLE notes');
+
 # ------------------------------------------- an extension that was created once more
 
 is(sql(q{
