@@ -6,7 +6,8 @@
  * a page's end to its beginning, which no CPU foresees, and every page takes locks that
  * keep it from working ahead. But we know what comes.
  *
- *		the tuples of the next rows	asked for while the tuples of the rows at hand are found
+ *		the tuples of the next rows	asked for while the tuples of the rows at hand are found, or
+ *									walked over
  *		the next page				asked for while the visibility of each tuple of a page
  *									is looked at, supposing that the page comes next in memory
  *		the line pointers of the	asked for at once, where they alone are looked at
