@@ -354,6 +354,7 @@ extern void ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *ran
 
 /* ---- job_run.c: the life of a run ---- */
 
+extern bool ba_job_run_may_begin(int64 run_id);
 extern void ba_job_run_check_null_keys(const BaJob *job, BaRange *range);
 extern void ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end_key);
 extern void ba_job_run_notify(const BaJob *job, int64 run_id, const char *status);
@@ -376,6 +377,7 @@ extern void ba_schedule_drop(const BaJob *job);
 
 extern void ba_job_worker_launch_runner(const BaJob *job, int64 run_id);
 extern void ba_job_worker_check_login(Oid role);
+extern bool ba_job_worker_is_of(int64 job_id);
 
 /* ---- job_define.c, job_control.c: for each other and for functions built on jobs ---- */
 
@@ -383,6 +385,7 @@ extern void ba_job_rehearse(void (*work)(void *), void *arg);
 extern BaJob *ba_job_get_own(const char *name);
 extern void ba_job_check_owner(const BaJob *job);
 extern void ba_job_interrupt(int64 job_id);
+extern bool ba_job_is_stopped_by_itself(void);
 
 /* ---- job_starter.c: after a restart of the server ---- */
 

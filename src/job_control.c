@@ -3,7 +3,8 @@
  *		start_job, run_job, and the functions that steer runs.
  *
  * They write a status, which the processes of the run read before their next batch, and start a
- * runner where there should be one. Nothing has to be told to a process but to stop a batch at once.
+ * runner where there should be one. Nothing has to be told to a process but to stop at once what it is
+ * at, be it a batch or a command before or after the batches.
  */
 #include "postgres.h"
 
@@ -367,10 +368,24 @@ batchagg_resume_job(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(run_id);
 }
 
+/* The (sub)transaction in which a command of this process's own job stopped that job. */
+static TransactionId own_stop = InvalidTransactionId;
+
 /*
- * Cancels what the processes of a job are at: batches, the commands before and after them. They roll
- * back, and then wait for the current transaction, which must have locked their run. One that is at
- * nothing takes no notice.
+ * Tells whether the current transaction has stopped the job that this process works for, and that was
+ * not undone.
+ */
+bool
+ba_job_is_stopped_by_itself(void)
+{
+	return TransactionIdIsCurrentTransactionId(own_stop);
+}
+
+/*
+ * Cancels what the other processes of a job are at: batches, the commands before and after them. They
+ * roll back, and then wait for the current transaction, which must have locked their run. One that
+ * naps takes no notice; one that claims a batch or plans gets an error, which counts as others do.
+ * This process may be one of them, as a command may stop its own job: it goes on.
  */
 void
 ba_job_interrupt(int64 job_id)
@@ -378,9 +393,14 @@ ba_job_interrupt(int64 job_id)
 	BaCatalog catalog;
 	ListCell *lc;
 
+	if (ba_job_worker_is_of(job_id) && !ba_job_is_stopped_by_itself())
+		own_stop = GetCurrentTransactionId();
 	ba_catalog_begin(&catalog); /* as who may */
 	foreach (lc, ba_lock_list_holders(BA_LOCK_JOB, job_id))
-		(void) DirectFunctionCall1(pg_cancel_backend, Int32GetDatum(lfirst_int(lc)));
+	{
+		if (lfirst_int(lc) != MyProcPid)
+			(void) DirectFunctionCall1(pg_cancel_backend, Int32GetDatum(lfirst_int(lc)));
+	}
 	ba_catalog_end(&catalog);
 }
 

@@ -440,13 +440,15 @@ batchagg_drop_job(PG_FUNCTION_ARGS)
 
 	/* the run first, as everywhere: its lock keeps others from cutting and judging */
 	ba_catalog_begin(&catalog);
-	ba_catalog_execute("SELECT FROM batchagg.run WHERE job_id = $1 FOR UPDATE", "l", job->id);
+	ba_catalog_execute("SELECT FROM batchagg.run WHERE job_id = $1 ORDER BY id FOR UPDATE", "l",
+					   job->id);
 	ba_catalog_end(&catalog);
 	ba_job_interrupt(job->id);
 	ba_catalog_begin(&catalog);
 	/* this waits for a start that is not committed, whose run goes with the others */
 	ba_catalog_execute("DELETE FROM batchagg.job WHERE id = $1", "l", job->id);
-	ba_catalog_execute("SELECT FROM batchagg.run WHERE job_id = $1 FOR UPDATE", "l", job->id);
+	ba_catalog_execute("SELECT FROM batchagg.run WHERE job_id = $1 ORDER BY id FOR UPDATE", "l",
+					   job->id);
 	ba_catalog_execute("DELETE FROM batchagg.task USING batchagg.run WHERE run.id = run_id AND "
 					   "job_id = $1",
 					   "l", job->id);

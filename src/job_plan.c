@@ -143,6 +143,11 @@ ba_process_plan(BaJob *job, BaJobRun *run)
 		}
 		planning.writers = list_delete_first(planning.writers);
 	}
+	if (job->before_command != NULL && !ba_job_run_may_begin(run->id))
+	{
+		ba_process_commit();
+		return false;
+	}
 	ba_job_run_plan(job, run, range, planning.end_key);
 	ba_process_commit();
 	reset();

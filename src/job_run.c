@@ -52,8 +52,43 @@ ba_job_run_check_null_keys(const BaJob *job, BaRange *range)
 	(void) check_null_keys(job, range);
 }
 
+/* The run that a look is about, and what was found. */
+typedef struct Begin
+{
+	int64 run_id;
+	bool running;
+} Begin;
+
 /*
- * Runs a command that a run has besides that of its batches, and shows it as what the process does.
+ * Looks whether a run is running, and locks its row.
+ */
+static void
+look_locked(void *arg)
+{
+	Begin *begin = arg;
+
+	begin->running = ba_catalog_execute_alone("SELECT FROM batchagg.run WHERE id = $1 AND status = "
+											  "'running' FOR SHARE",
+											  "l", begin->run_id) > 0;
+}
+
+/*
+ * Tells whether a command that may take long may begin in a run: waits for who is about to stop the run
+ * and has not committed, whose signal may have come while there was nothing to cancel. Whoever does so
+ * later cancels what this process is at, so no lock is kept.
+ */
+bool
+ba_job_run_may_begin(int64 run_id)
+{
+	Begin begin = {.run_id = run_id};
+
+	ba_job_rehearse(look_locked, &begin);
+	return begin.running;
+}
+
+/*
+ * Runs a command that a run has besides that of its batches, with the triggers that it defers, and shows
+ * it as what the process does. At the commit these would fire while the run's row is locked.
  */
 static void
 run_once(const BaJob *job, const char *what, const char *command)
@@ -62,6 +97,10 @@ run_once(const BaJob *job, const char *what, const char *command)
 						   psprintf("batchagg job %s, %s: %s", job->name, what, command));
 	PushActiveSnapshot(GetTransactionSnapshot());
 	(void) ba_command_run(command, NULL, NULL, NULL);
+	SPI_connect();
+	if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not fire deferred triggers");
+	SPI_finish();
 	PopActiveSnapshot();
 }
 
@@ -87,6 +126,13 @@ ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end
 	ba_catalog_begin(&catalog);
 	if (job->incremental)
 	{
+		/* the runs' locks first, as everywhere */
+		ba_catalog_execute("SELECT FROM batchagg.run WHERE job_id = $1 AND id <> $2 AND (NOT "
+						   "cut_done OR EXISTS (SELECT FROM batchagg.task WHERE run_id = run.id "
+						   "AND task.status IN ('pending', 'running', 'failed'))) ORDER BY id FOR "
+						   "UPDATE",
+						   "ll", job->id, run->id);
+
 		/* What is cut stays someone's to do; a full pass does it all again. */
 		if (full)
 			ba_catalog_execute("UPDATE batchagg.task SET status = 'skipped', message = 'a full "
@@ -212,7 +258,8 @@ is_over(int64 run_id, bool lock, bool may_be_paused, int64 *failed, int64 *total
  * settings and must hold nothing of the run: the command after the last batch may take long, and
  * whoever steers the run does not wait for it. So the run is looked at before it, and locked and looked
  * at again after it. Returns false where the command was in vain, as the run was cancelled or got
- * something to do meanwhile; the transaction must be rolled back then.
+ * something to do meanwhile; the transaction must be rolled back then. A command that itself cancelled
+ * the run or dropped the job was not.
  */
 bool
 ba_job_run_try_finish(const BaJob *job, int64 run_id)
@@ -229,7 +276,7 @@ ba_job_run_try_finish(const BaJob *job, int64 run_id)
 
 	/* a pause lets what is at work come to its end */
 	if (!is_over(run_id, true, ran, &failed, &total) || (ran && failed > 0))
-		return !ran;
+		return !ran || ba_job_is_stopped_by_itself();
 	if (failed > 0)
 	{
 		ErrorData error = {

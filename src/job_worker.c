@@ -155,6 +155,15 @@ ba_job_worker_launch_runner(const BaJob *job, int64 run_id)
 }
 
 /*
+ * Tells whether this process works for a job.
+ */
+bool
+ba_job_worker_is_of(int64 job_id)
+{
+	return start.job == job_id;
+}
+
+/*
  * Begins a transaction. What is allocated in it lives until the process's next step. Leaves for
  * good where the extension was dropped.
  */
@@ -357,6 +366,27 @@ launch_workers(const BaJob *job)
 }
 
 /*
+ * After an error: rolls the transaction back. Returns the error, in the given context, which is the
+ * current one then.
+ */
+static ErrorData *
+roll_back(MemoryContext context)
+{
+	ErrorData *error;
+
+	HOLD_INTERRUPTS();
+	disable_all_timeouts(false);
+	QueryCancelPending = false;
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(context);
+	RESUME_INTERRUPTS();
+	return error;
+}
+
+/*
  * Does a claimed task, and settles what becomes of it if that fails.
  */
 static void
@@ -378,15 +408,7 @@ do_task(BaJob *job, BaJobRun *run, BaRange *range, const BaTask *task, BaMeasure
 	}
 	PG_CATCH();
 	{
-		HOLD_INTERRUPTS();
-		disable_all_timeouts(false);
-		QueryCancelPending = false;
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		MemoryContextSwitchTo(context);
-		RESUME_INTERRUPTS();
+		error = roll_back(context);
 	}
 	PG_END_TRY();
 
@@ -503,7 +525,7 @@ step(BaMeasure *measure)
 
 /*
  * After an error that is no task's: decides whether to go on. Returns how long to sleep first, or
- * LEAVE.
+ * LEAVE. If that fails too, another step tells.
  */
 static long
 recover(const ErrorData *error, int errors_in_a_row)
@@ -511,18 +533,27 @@ recover(const ErrorData *error, int errors_in_a_row)
 	BaFailure failure = ba_failure_classify(error);
 	BaJob *job;
 	BaJobRun *run;
-	long delay = LEAVE;
+	volatile long delay = LEAVE;
 
-	ba_process_begin();
-	if (ba_process_load(&job, &run))
+	PG_TRY();
 	{
-		if (failure == BA_FAILURE_FINAL || failure == BA_FAILURE_DATA ||
-			errors_in_a_row >= job->max_attempts)
-			(void) ba_job_run_end(job, run->id, "failed", error);
-		else
-			delay = (long) ba_failure_delay(job, errors_in_a_row);
+		ba_process_begin();
+		if (ba_process_load(&job, &run))
+		{
+			if (failure == BA_FAILURE_FINAL || failure == BA_FAILURE_DATA ||
+				errors_in_a_row >= job->max_attempts)
+				(void) ba_job_run_end(job, run->id, "failed", error);
+			else
+				delay = (long) ba_failure_delay(job, errors_in_a_row);
+		}
+		ba_process_commit();
 	}
-	ba_process_commit();
+	PG_CATCH();
+	{
+		(void) roll_back(batch_context);
+		delay = LONG_NAP;
+	}
+	PG_END_TRY();
 	return delay;
 }
 
@@ -554,15 +585,7 @@ work(void)
 		}
 		PG_CATCH();
 		{
-			HOLD_INTERRUPTS();
-			disable_all_timeouts(false);
-			QueryCancelPending = false;
-			MemoryContextSwitchTo(batch_context);
-			error = CopyErrorData();
-			FlushErrorState();
-			AbortCurrentTransaction();
-			MemoryContextSwitchTo(batch_context);
-			RESUME_INTERRUPTS();
+			error = roll_back(batch_context);
 		}
 		PG_END_TRY();
 		if (error != NULL)

@@ -140,6 +140,106 @@ is(sql('SELECT count(*) FROM ended'), '1', 'without its effect');
 let_go(1);
 no_process_left($node, 'such a cancel');
 
+# a run that is about to be cancelled when the command could begin: the runner sleeps when it is told
+my $in_lock = q{FROM pg_stat_activity WHERE backend_type = 'batchagg runner' AND wait_event_type = 'Lock' AND wait_event};
+{
+	my ($writer, $canceller) = map { $node->background_psql('postgres', on_error_stop => 1) } 1 .. 2;
+	sql(q{TRUNCATE ended; SELECT batchagg.create_job('not_begun', 'source', 'SELECT $1, $2', mode => 'incremental', before_command => 'INSERT INTO ended SELECT 1 FROM pg_advisory_xact_lock_shared(1)')});
+	hold(1);
+	$writer->query_safe('BEGIN; UPDATE source SET k = k WHERE id = 1');
+	$run = sql(q{SELECT batchagg.start_job('not_begun')});
+	ok(poll("SELECT hold_reason LIKE 'transactions that have written%' FROM batchagg.run WHERE id = $run"), 'a run waits before before_command');
+	$canceller->query_safe("BEGIN; SELECT batchagg.cancel_run($run)");
+	$writer->query_safe('COMMIT');
+	ok(poll("SELECT EXISTS (SELECT $in_lock IN ('advisory', 'transactionid'))"), 'and not any more');
+	is(sql("SELECT wait_event $in_lock IN ('advisory', 'transactionid')"), 'transactionid', 'before_command does not begin while somebody is about to cancel the run');
+	$canceller->query_safe('COMMIT');
+	processes_leave('a cancel just before');
+	is(status(), 'cancelled', 'cancelled');
+	let_go(1);
+	$_->quit for $writer, $canceller;
+}
+
+# an error while one is put on record
+sql(q{SELECT batchagg.create_job('wrong_start', 'source', 'SELECT $1, $2', before_command => 'SELECT 1 / (id - 1) FROM source, pg_advisory_xact_lock_shared(1) WHERE id = 1')});
+hold(1);
+$run = sql(q{SELECT batchagg.start_job('wrong_start')});
+is_held(1, 'before_command is at work, and will fail');
+{
+	my $blocker = $node->background_psql('postgres', on_error_stop => 1);
+	$blocker->query_safe("BEGIN; SELECT FROM batchagg.run WHERE id = $run FOR UPDATE");
+	let_go(1);
+	ok(poll("SELECT EXISTS (SELECT $in_lock = 'transactionid')"), 'which cannot be put on record yet');
+	my ($pid, $begin) = split /\|/, sql("SELECT pid, xact_start $in_lock = 'transactionid'");
+	sql("SELECT pg_cancel_backend($pid)");
+	ok(poll("SELECT EXISTS (SELECT $in_lock = 'transactionid' AND xact_start > '$begin')"), 'nor is, as it is cancelled, and tried again');
+	is(sql("SELECT pid $in_lock = 'transactionid'"), $pid, 'by the same runner');
+	$blocker->quit;
+	becomes('failed', 'which then fails the run');
+	no_process_left($node, 'that');
+}
+
+# ----------------------------------------------------- triggers that are deferred
+
+# they fire where nobody waits for them
+sql(q{TRUNCATE ended; CREATE TABLE checked (n int);
+	CREATE FUNCTION check_late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$;
+	CREATE CONSTRAINT TRIGGER check_late AFTER INSERT ON checked DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_late()});
+for my $when ('before_command', 'after_command')
+{
+	sql(qq{SELECT batchagg.create_job('late_$when', 'source', 'SELECT \$1, \$2', $when => 'INSERT INTO checked VALUES (1)')});
+	hold(1);
+	$run = sql(qq{SELECT batchagg.start_job('late_$when')});
+	is_held(1, "a deferred trigger of $when");
+	is(at_once("SELECT batchagg.cancel_run($run)"), 't', 'cancel_run does not wait for it');
+	processes_leave('such a cancel');
+	is(status(), 'cancelled', 'cancelled');
+	is(sql('SELECT count(*) FROM checked'), '0', 'without its effect');
+	let_go(1);
+}
+
+# ------------------------------------------------ a command that stops its own job
+
+sql(q{SELECT batchagg.create_job('own', 'source', 'SELECT $1, $2', batch_size => 500, after_command => $$INSERT INTO ended SELECT 1 FROM batchagg.drop_job('own')$$)});
+$run = sql(q{SELECT batchagg.start_job('own')});
+processes_leave('an after_command that drops its job');
+is(sql(q{SELECT count(*) FROM batchagg.job WHERE name = 'own'}), '0', 'the job is gone');
+is(sql('SELECT count(*) FROM ended'), '1', 'and the command has had its effect');
+
+sql(q{SELECT batchagg.create_job('own', 'source', 'SELECT $1, $2', batch_size => 500,
+	after_command => 'INSERT INTO ended SELECT 1 FROM batchagg.cancel_run((SELECT max(id) FROM batchagg.run))')});
+$run = sql(q{SELECT batchagg.start_job('own')});
+processes_leave('one that cancels its run');
+is(status(), 'cancelled', 'cancelled');
+is(sql('SELECT count(*) FROM ended'), '2', 'with the effect of the command');
+
+sql(q{CREATE FUNCTION change_mind() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+		PERFORM batchagg.drop_job('own');
+		RAISE EXCEPTION 'no';
+	EXCEPTION WHEN raise_exception THEN
+		RETURN 1; END $$;
+	SELECT batchagg.alter_job('own', after_command => 'INSERT INTO ended SELECT change_mind() + stubborn()')});
+hold(1, 2);
+$run = sql(q{SELECT batchagg.start_job('own')});
+is_held(1, 'one that takes that back');
+at_once("SELECT batchagg.cancel_run($run)");
+is_held(2, 'and goes on though somebody else cancels the run');
+let_go(1, 2);
+processes_leave('which is in vain');
+is(status(), 'cancelled', 'cancelled');
+is(sql('SELECT count(*) FROM ended'), '2', 'without an effect');
+$run = sql(q{SELECT batchagg.start_job('own')});
+becomes('done', 'and otherwise done');
+is(sql('SELECT count(*) FROM ended'), '3', 'with its effect');
+no_process_left($node, 'that');
+
+sql(q{TRUNCATE seen; SELECT batchagg.alter_job('own', after_command => '',
+	command => 'INSERT INTO seen SELECT s.* FROM source s, batchagg.cancel_run((SELECT max(id) FROM batchagg.run)) WHERE id BETWEEN $1 AND $2')});
+$run = sql(q{SELECT batchagg.start_job('own')});
+processes_leave('a batch that cancels its run');
+is(status(), 'cancelled', 'cancelled');
+is(sql('SELECT count(*) FROM seen'), '500', 'that batch is done');
+
 # ---------------------------------------- while a process is about to take a batch
 
 # a task waits, and the runner has seen that the run goes on when it asks the throttle, last of all
@@ -262,6 +362,39 @@ isnt($run, $ending, 'starts another');
 sql('DROP TRIGGER wait_3 ON batchagg.run');
 let_go(1);
 becomes('done', 'which is done');
+
+for my $what ('drop_job', 'cancel_run')
+{
+	my $stop = $what eq 'drop_job' ? q{$1 = $2 OR batchagg.drop_job('own') IS NULL} : q{$1 IS NULL OR $2 IS NULL};
+	my $before = $what eq 'cancel_run' ? 'SELECT batchagg.cancel_run((SELECT max(id) FROM batchagg.run))' : '';
+	sql(qq{SELECT batchagg.alter_job('own', command => \$_\$SELECT $stop\$_\$, before_command => '$before')});
+	$run = sql(q{SELECT batchagg.start_job('own')});
+	becomes('failed', "$what where it comes too early fails the run");
+	is(sql("SELECT sqlstate FROM batchagg.run WHERE id = $run"), '55000', 'as it is no state for that');
+	no_process_left($node, 'that');
+}
+
+# ------------------------------------------------------- tasks of an earlier run
+
+# the next run takes one over while somebody retries it: held between its task and its run by a trigger
+sql(q{TRUNCATE bad; INSERT INTO bad VALUES (0);
+	CREATE FUNCTION forbid() RETURNS int LANGUAGE plpgsql AS $$ BEGIN IF EXISTS (SELECT FROM bad) THEN RAISE insufficient_privilege; END IF; RETURN 1; END $$;
+	SELECT batchagg.create_job('again', 'source', 'SELECT forbid() WHERE $1 < $2', mode => 'incremental', batch_size => 100)});
+$run = sql(q{SELECT batchagg.start_job('again')});
+becomes('failed', 'a run that is not cut to its end');
+no_process_left($node, 'that');
+my $left = sql("SELECT id FROM batchagg.task WHERE run_id = $run AND status = 'failed'");
+sql('TRUNCATE bad; CREATE TRIGGER wait_3 AFTER UPDATE ON batchagg.task FOR EACH STATEMENT EXECUTE FUNCTION wait_3()');
+hold(3);
+$run = sql(q{SELECT batchagg.start_job('again')});
+is_held(3, 'the next one takes its task over');
+my $retrying = start_psql($node, "SELECT batchagg.retry_task($left)");
+ok(poll(q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT batchagg.retry_task%' AND wait_event_type = 'Lock')}), 'while somebody retries it');
+let_go(3);
+is((finish_psql($retrying))[0], '55000', 'who is told that it is not to be retried any more');
+becomes('done', 'the run is done');
+sql('DROP TRIGGER wait_3 ON batchagg.task');
+is(sql("SELECT run_id, status FROM batchagg.task WHERE id = $left"), "$run|done", 'with the task');
 
 # ---------------------------------------------------------------- what is on record
 
