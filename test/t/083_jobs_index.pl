@@ -311,7 +311,7 @@ for my $session (0, 1)
 					ELSE NULL;
 				END CASE;
 				COMMIT;
-				EXIT WHEN round % 100 = 0 AND EXISTS (SELECT FROM stop);
+				EXIT WHEN EXISTS (SELECT FROM stop);
 			END LOOP;
 		END \$\$});
 }
