@@ -38,6 +38,7 @@
 
 #include "batch.h"
 #include "compat.h"
+#include "plan.h"
 
 /* Why a table cannot drive the batches from where it stands. */
 typedef struct Obstacle
@@ -319,29 +320,6 @@ pick_table(List *tables, Oid wanted)
 }
 
 /*
- * Returns the condition "ctid operator $id" on a table.
- */
-static Expr *
-make_bound(Index rti, Oid operator, int id)
-{
-	Param *param = makeNode(Param);
-	OpExpr *bound;
-
-	param->paramkind = PARAM_EXTERN;
-	param->paramid = id;
-	param->paramtype = TIDOID;
-	param->paramtypmod = -1;
-	param->paramcollid = InvalidOid;
-	param->location = -1;
-	bound = (OpExpr *) make_opclause(operator, BOOLOID, false,
-									 (Expr *) makeVar(rti, SelfItemPointerAttributeNumber, TIDOID,
-													  -1, InvalidOid, 0),
-									 (Expr *) param, InvalidOid, InvalidOid);
-	set_opfuncid(bound);
-	return (Expr *) bound;
-}
-
-/*
  * Finds the driving table of a query, the one wanted or the only one if wanted is InvalidOid,
  * and adds the condition that restricts it to a batch. Returns its range table entry. Throws
  * where there is none, more than one, or it cannot be cut where it stands.
@@ -374,8 +352,8 @@ ba_driving_restrict(BaQuery *query, Oid wanted)
 						errdetail(driving->obstacle->detail, ba_driving_name_table(rte->relid)),
 						errhint("%s", driving->obstacle->hint)));
 
-	bounds = list_make2(make_bound(driving->rti, TIDGreaterEqOperator, query->nparams + 1),
-						make_bound(driving->rti, TIDLessEqOperator, query->nparams + 2));
+	bounds = list_make2(ba_plan_make_bound(driving->rti, TIDGreaterEqOperator, query->nparams + 1),
+						ba_plan_make_bound(driving->rti, TIDLessEqOperator, query->nparams + 2));
 	if (rte->securityQuals != NIL)
 		linitial(rte->securityQuals) =
 			make_andclause(lappend(bounds, linitial(rte->securityQuals)));

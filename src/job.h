@@ -137,6 +137,7 @@ extern uint64 ba_catalog_execute_alone(const char *sql, const char *types, ...);
  * Columns of the row of SPI_tuptable, by number from 0 on. Strings are allocated in the context
  * that was current at ba_catalog_begin, and are NULL where the column is.
  */
+extern int64 ba_catalog_number(Datum value, Oid type);
 extern int64 ba_catalog_int(uint64 row, int column, int64 null_value);
 extern char *ba_catalog_text(uint64 row, int column);
 extern bool ba_catalog_bool(uint64 row, int column);

@@ -5,8 +5,8 @@
  * The process runs as the job's owner or as whoever called a function, and neither may touch the
  * tables. As in core's checks of foreign keys, the identity is changed around each group of
  * statements and nothing that others wrote is run meanwhile: the statements are constants, their
- * names are qualified, search_path is pg_catalog, and the tables have no triggers. (pg_temp stands
- * last, where it cannot hide anything.)
+ * names are qualified, search_path is pg_catalog, and the tables have no triggers but those of their
+ * owner. (pg_temp stands last, where it cannot hide anything.)
  *
  * Plans are kept for the life of the process, found again by the address of the statement, and go by
  * indexes whatever the tables' size.
@@ -282,6 +282,23 @@ ba_catalog_execute_alone(const char *sql, const char *types, ...)
 }
 
 /*
+ * Returns a value of type int4, int8 or of OIDs as a number.
+ */
+int64
+ba_catalog_number(Datum value, Oid type)
+{
+	switch (type)
+	{
+		case INT8OID:
+			return DatumGetInt64(value);
+		case INT4OID:
+			return DatumGetInt32(value);
+		default:
+			return (int64) DatumGetObjectId(value);
+	}
+}
+
+/*
  * Returns an integer column (int4, int8 or oid), or null_value for NULL.
  */
 int64
@@ -291,17 +308,8 @@ ba_catalog_int(uint64 row, int column, int64 null_value)
 	Datum value =
 		SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, &isnull);
 
-	if (isnull)
-		return null_value;
-	switch (SPI_gettypeid(SPI_tuptable->tupdesc, column + 1))
-	{
-		case INT8OID:
-			return DatumGetInt64(value);
-		case INT4OID:
-			return DatumGetInt32(value);
-		default:
-			return (int64) DatumGetObjectId(value);
-	}
+	return isnull ? null_value
+				  : ba_catalog_number(value, SPI_gettypeid(SPI_tuptable->tupdesc, column + 1));
 }
 
 /*

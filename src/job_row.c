@@ -247,19 +247,10 @@ int64
 ba_row_int(const BaRow *row, const char *column, int64 null_value)
 {
 	int i = find_column(row, column);
-	Datum value = row->slot->tts_values[i];
 
-	if (row->slot->tts_isnull[i])
-		return null_value;
-	switch (column_type(row, i))
-	{
-		case INT8OID:
-			return DatumGetInt64(value);
-		case INT4OID:
-			return DatumGetInt32(value);
-		default:
-			return (int64) DatumGetObjectId(value);
-	}
+	return row->slot->tts_isnull[i]
+			   ? null_value
+			   : ba_catalog_number(row->slot->tts_values[i], column_type(row, i));
 }
 
 /*

@@ -44,6 +44,7 @@ typedef struct BaKnownRange
 } BaKnownRange;
 
 extern void ba_plan_init_known(void);
+extern Expr *ba_plan_make_bound(Index rti, Oid operator, int param);
 extern PlannedStmt *ba_plan_with_known_range(BaKnownRange *range, const char *text, int options,
 											 ParamListInfo params);
 extern List *ba_plan_known_bounds(PlannerInfo *root, RelOptInfo *rel);

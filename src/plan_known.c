@@ -86,13 +86,13 @@ is_known(PlannerInfo *root, RelOptInfo *rel)
 }
 
 /*
- * Makes a bound of the range, ctid >= $param or ctid <= $param.
+ * Returns the condition "ctid operator $param" on a table of a query.
  */
-static RestrictInfo *
-make_bound(PlannerInfo *root, RelOptInfo *rel, Oid operator, int param)
+Expr *
+ba_plan_make_bound(Index rti, Oid operator, int param)
 {
 	Param *value = makeNode(Param);
-	Expr *clause;
+	Expr *bound;
 
 	value->paramkind = PARAM_EXTERN;
 	value->paramid = param;
@@ -100,12 +100,21 @@ make_bound(PlannerInfo *root, RelOptInfo *rel, Oid operator, int param)
 	value->paramtypmod = -1;
 	value->paramcollid = InvalidOid;
 	value->location = -1;
-	clause = make_opclause(operator, BOOLOID, false,
-						   (Expr *) makeVar(rel->relid, SelfItemPointerAttributeNumber, TIDOID, -1,
-											InvalidOid, 0),
-						   (Expr *) value, InvalidOid, InvalidOid);
-	set_opfuncid((OpExpr *) clause);
-	return make_simple_restrictinfo(root, clause);
+	bound = make_opclause(operator, BOOLOID, false,
+						  (Expr *) makeVar(rti, SelfItemPointerAttributeNumber, TIDOID, -1,
+										   InvalidOid, 0),
+						  (Expr *) value, InvalidOid, InvalidOid);
+	set_opfuncid((OpExpr *) bound);
+	return bound;
+}
+
+/*
+ * Makes a bound of the range that is known.
+ */
+static RestrictInfo *
+make_bound(PlannerInfo *root, RelOptInfo *rel, Oid operator, int param)
+{
+	return make_simple_restrictinfo(root, ba_plan_make_bound(rel->relid, operator, param));
 }
 
 /*
