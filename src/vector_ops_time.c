@@ -12,6 +12,7 @@
 #include "utils/date.h"
 #include "utils/fmgroids.h"
 
+#include "vector_ops.h"
 #include "vector_time.h"
 
 /* The first date that is no timestamp any more. */
@@ -120,6 +121,81 @@ commute(Operator operator)
 }
 
 /*
+ * Sets the first date that sorts with a timestamp or behind it, and the first that sorts behind it.
+ */
+static void
+find_bounds(Timestamp time, int64 *first_at, int64 *first_behind)
+{
+	int64 days = time / USECS_PER_DAY;
+
+	if (TIMESTAMP_NOT_FINITE(time))
+	{
+		*first_at = TIMESTAMP_IS_NOEND(time) ? DATEVAL_NOEND : DATEVAL_NOBEGIN;
+		*first_behind = *first_at + 1;
+		return;
+	}
+	days -= days * USECS_PER_DAY > time;
+	*first_at = days + (days * USECS_PER_DAY < time);
+	*first_behind = days + 1;
+}
+
+BA_VECTOR_LOOP static void
+find_before(int64 *restrict r, const int64 *dates, int64 bound, int n)
+{
+	for (int i = 0; i < n; i++)
+		r[i] = dates[i] < bound;
+}
+
+BA_VECTOR_LOOP static void
+find_from(int64 *restrict r, const int64 *dates, int64 bound, int n)
+{
+	for (int i = 0; i < n; i++)
+		r[i] = dates[i] >= bound;
+}
+
+BA_VECTOR_LOOP static void
+find_equal(int64 *restrict r, const int64 *dates, int64 first_at, int64 first_behind,
+		   int64 if_equal, int n)
+{
+	for (int i = 0; i < n; i++)
+		r[i] = (dates[i] >= first_at && dates[i] < first_behind) ? if_equal : !if_equal;
+}
+
+/*
+ * Compares dates with one timestamp. As they sort as their midnights do, it is a date that they are
+ * compared with, and none of them need be made a timestamp.
+ */
+static void
+compare_with_timestamp(int64 *result, const int64 *dates, Operator operator, Timestamp time, int n)
+{
+	int64 first_at;
+	int64 first_behind;
+
+	find_bounds(time, &first_at, &first_behind);
+	switch (operator)
+	{
+		case OPERATOR_EQ:
+			find_equal(result, dates, first_at, first_behind, 1, n);
+			break;
+		case OPERATOR_NE:
+			find_equal(result, dates, first_at, first_behind, 0, n);
+			break;
+		case OPERATOR_LT:
+			find_before(result, dates, first_at, n);
+			break;
+		case OPERATOR_LE:
+			find_before(result, dates, first_behind, n);
+			break;
+		case OPERATOR_GE:
+			find_from(result, dates, first_at, n);
+			break;
+		case OPERATOR_GT:
+			find_from(result, dates, first_behind, n);
+			break;
+	}
+}
+
+/*
  * Compares a time with a date, or a date with a time.
  */
 static const BaVector *
@@ -132,8 +208,16 @@ compare(BaExpr *expr, BaRows *rows, Operator operator, bool date_first, bool wit
 	int n = rows->n;
 	int64 constant;
 
-	if (times == NULL || dates == NULL ||
-		!make_comparable(dates, dates->constant ? 1 : n, with_zone, node->days, node->times))
+	if (times == NULL || dates == NULL)
+		return NULL;
+	if (times->constant && !with_zone)
+	{
+		result = begin_result(expr, times, dates, n);
+		compare_with_timestamp(result->ints, dates->ints, date_first ? operator : commute(operator),
+							   times->ints[0], n);
+		return result;
+	}
+	if (!make_comparable(dates, dates->constant ? 1 : n, with_zone, node->days, node->times))
 		return NULL;
 	result = begin_result(expr, times, dates, n);
 	constant = node->times[0];

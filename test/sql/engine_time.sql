@@ -92,7 +92,8 @@ SELECT e, c.run_by, c.same FROM unnest('{"extract(epoch FROM n * interval ''1 mo
 
 -- comparisons
 SELECT * FROM pg_temp.check_comparisons('times', 'ts', 'timestamp ''1999-12-31 23:59:59.999999''', 'd', 'date ''1999-12-31''', 'd', 'ts', 'ts', 'd', 'd', 'tz', 'tz', 'd', 'ts', 'date ''1999-12-31''',
-	'timestamp ''2000-01-01''', 'd', 'tz', 'date ''1999-03-28''', 'date ''1999-12-31''', 'tz', 'ts', 'date_trunc(''day'', ts)', 'd', 'NULL::timestamp', 'tz', 'tz::date');
+	'timestamp ''2000-01-01''', 'd', 'tz', 'date ''1999-03-28''', 'date ''1999-12-31''', 'tz', 'ts', 'date_trunc(''day'', ts)', 'd', 'NULL::timestamp', 'tz', 'tz::date',
+	'd', 'timestamp ''2010-01-01''', 'd', 'timestamp ''1990-01-01 00:00:00.000001''', 'timestamp ''1989-12-31 23:59:59.999999''', 'd', 'd', 'timestamp ''epoch''');
 
 -- at the ends of what there is
 CREATE TABLE ends (i int, ts timestamp, tz timestamptz, d date);
@@ -101,7 +102,8 @@ ANALYZE ends;
 SELECT * FROM pg_temp.check_keys('ends', VARIADIC pg_temp.units('date_trunc(%L, ts)'));
 SELECT * FROM pg_temp.check_keys('ends', VARIADIC pg_temp.units('date_trunc(%L, tz)'));
 SELECT * FROM pg_temp.check_keys('ends', 'ts::date', 'tz::date', 'tz::timestamp', 'd::timestamp', 'd::timestamptz');
-SELECT * FROM pg_temp.check_comparisons('ends', 'ts', 'd', 'd', 'tz', 'tz', 'date ''infinity''', 'date ''-infinity''', 'ts', 'ts', 'date ''5000000-01-01''', 'd', 'timestamp ''infinity''');
+SELECT * FROM pg_temp.check_comparisons('ends', 'ts', 'd', 'd', 'tz', 'tz', 'date ''infinity''', 'date ''-infinity''', 'ts', 'ts', 'date ''5000000-01-01''', 'd', 'timestamp ''infinity''', 'd', 'timestamp ''-infinity''',
+	'd', 'timestamp ''4714-11-24 BC''', 'timestamp ''294276-12-31''', 'd', 'd', 'timestamp ''294276-12-31 23:59:59.999999''');
 SELECT e, c.same, c.answer FROM unnest('{"d + 1","d - i","d - date ''2000-01-01''","ts::time","ts + interval ''1 day''","d + interval ''1 day''","extract(year FROM ts)","extract(month FROM tz)","extract(epoch FROM ts)",
 		"date_part(''year'', ts)","extract(epoch FROM d)"}'::text[]) AS e,
 	pg_temp.engine_check(format('SELECT %s, count(*) FROM ends WHERE i <> 2 GROUP BY 1', e)) AS c;
