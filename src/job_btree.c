@@ -54,6 +54,8 @@
 
 #include "compat.h"
 #include "job.h"
+#include "scan.h"
+#include "scan_prefetch.h"
 
 struct BaBtree
 {
@@ -64,6 +66,9 @@ struct BaBtree
 
 /* Looks at the entries from..to of a leaf page, which is locked. Returns whether to go on. */
 typedef bool (*Visit)(Page page, OffsetNumber from, OffsetNumber to, void *state);
+
+/* How many of them at a time; meanwhile so much of the next page is asked for. */
+#define VISIT_ENTRIES 16
 
 /*
  * Tells whether the current role may know the key of every row.
@@ -191,6 +196,41 @@ find_entry(Relation index, BTScanInsert key, Page page, OffsetNumber from, Offse
 }
 
 /*
+ * Pins the page after one that is locked, if it is where it is expected in the buffer pool: a lock does not
+ * wait for a read.
+ */
+static Buffer
+pin_ahead(Relation index, BlockNumber block, const BaBufferTrack *track)
+{
+	Buffer buffer = ba_scan_try_buffer(index, block, NULL, track);
+
+	/* a look at the page maps it, which asking for it does not */
+	if (buffer != InvalidBuffer)
+		(void) *(volatile LocationIndex *) &((PageHeader) BufferGetPage(buffer))->pd_lower;
+	return buffer;
+}
+
+/*
+ * Visits entries of a page, while the page ahead, if any, is asked for.
+ */
+static bool
+visit_entries(Page page, OffsetNumber from, OffsetNumber to, Buffer ahead, Visit visit, void *state)
+{
+	BaPrefetch prefetch = {.left = 0};
+
+	if (ahead != InvalidBuffer)
+		ba_prefetch_start(&prefetch, BufferGetPage(ahead), BufferGetPage(ahead) + BLCKSZ,
+						  (to - from) / VISIT_ENTRIES + 1);
+	for (int first = from; first <= to; first += VISIT_ENTRIES)
+	{
+		ba_prefetch_step(&prefetch);
+		if (!visit(page, first, Min(first + VISIT_ENTRIES - 1, to), state))
+			return false;
+	}
+	return true;
+}
+
+/*
  * Visits the entries whose key is first..last, page by page.
  */
 static void
@@ -199,6 +239,7 @@ walk(BaBtree *btree, Datum first, Datum last, Visit visit, void *state)
 	Relation index = btree->index;
 	BTScanInsert begin = make_search_key(index, first);
 	BTScanInsert end = make_search_key(index, last);
+	BaBufferTrack track = {InvalidBuffer, 0};
 	bool begun = false;
 	bool more = true;
 	Buffer buffer;
@@ -213,8 +254,10 @@ walk(BaBtree *btree, Datum first, Datum last, Visit visit, void *state)
 		OffsetNumber from = P_FIRSTDATAKEY(opaque);
 		OffsetNumber to = PageGetMaxOffsetNumber(page);
 		BlockNumber next = opaque->btpo_next;
+		Buffer ahead = InvalidBuffer;
 
 		ba_test_for_old_snapshot(GetActiveSnapshot(), index, page);
+		ba_scan_track_buffer(&track, buffer);
 		if (P_RIGHTMOST(opaque))
 			more = false;
 		if (!P_IGNORE(opaque) && from <= to)
@@ -230,14 +273,27 @@ walk(BaBtree *btree, Datum first, Datum last, Visit visit, void *state)
 			if (from <= to)
 			{
 				begun = true;
-				more = visit(page, from, to, state) && more;
+				if (more)
+					ahead = pin_ahead(index, next, &track);
+				more = visit_entries(page, from, to, ahead, visit, state) && more;
 			}
 		}
 		_bt_relbuf(index, buffer);
 		if (!more)
+		{
+			if (ahead != InvalidBuffer)
+				ReleaseBuffer(ahead);
 			break;
+		}
 		CHECK_FOR_INTERRUPTS();
-		buffer = _bt_getbuf(index, next, BT_READ);
+		if (ahead == InvalidBuffer)
+			buffer = _bt_getbuf(index, next, BT_READ);
+		else
+		{
+			buffer = ahead;
+			_bt_lockbuf(index, buffer, BT_READ);
+			_bt_checkpage(index, buffer);
+		}
 	}
 	pfree(begin);
 	pfree(end);
@@ -262,6 +318,20 @@ static bool
 count_entries(Page page, OffsetNumber from, OffsetNumber to, void *state)
 {
 	Count *count = state;
+	bool plain = true;
+
+	/* mostly they all count, as one each */
+	for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
+	{
+		ItemId id = PageGetItemId(page, offset);
+
+		plain &= !ItemIdIsDead(id) & (ItemIdGetLength(id) < BA_SHORTEST_LIST);
+	}
+	if (plain && count->found + to - from + 1 < count->wanted)
+	{
+		count->found += to - from + 1;
+		return true;
+	}
 
 	for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
 	{
@@ -313,10 +383,8 @@ typedef struct Blocks
 } Blocks;
 
 static void
-add_tid(Blocks *blocks, ItemPointer tid)
+add_block(Blocks *blocks, BlockNumber block)
 {
-	BlockNumber block = ItemPointerGetBlockNumberNoCheck(tid);
-
 	blocks->first = Min(blocks->first, block);
 	blocks->last = Max(blocks->last, block);
 }
@@ -324,16 +392,30 @@ add_tid(Blocks *blocks, ItemPointer tid)
 static bool
 find_blocks(Page page, OffsetNumber from, OffsetNumber to, void *state)
 {
-	Blocks *blocks = state;
+	Blocks plain = *(Blocks *) state;
+	uint16 info = 0;
+
+	/* mostly there are no lists among them, whose first field is no TID */
+	for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
+	{
+		IndexTuple entry = (IndexTuple) PageGetItem(page, PageGetItemId(page, offset));
+
+		info |= entry->t_info;
+		add_block(&plain, ItemPointerGetBlockNumberNoCheck(&entry->t_tid));
+	}
+	if ((info & INDEX_ALT_TID_MASK) == 0)
+	{
+		*(Blocks *) state = plain;
+		return true;
+	}
 
 	for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
 	{
 		IndexTuple entry = (IndexTuple) PageGetItem(page, PageGetItemId(page, offset));
 
 		/* the TIDs of a list are in order */
-		add_tid(blocks, BTreeTupleGetHeapTID(entry));
-		if (BTreeTupleIsPosting(entry))
-			add_tid(blocks, BTreeTupleGetMaxHeapTID(entry));
+		add_block(state, ItemPointerGetBlockNumber(BTreeTupleGetHeapTID(entry)));
+		add_block(state, ItemPointerGetBlockNumber(BTreeTupleGetMaxHeapTID(entry)));
 	}
 	return true;
 }

@@ -21,6 +21,7 @@
 #define SCAN_H
 
 #include "access/relscan.h"
+#include "storage/bufmgr.h"
 #include "utils/rel.h"
 
 #include "vector.h"
@@ -47,6 +48,21 @@ extern void ba_scan_rescan(BaScan *scan);
 extern void ba_scan_end(BaScan *scan);
 extern BaRows *ba_scan_rows(BaScan *scan);
 extern const BaScanCounts *ba_scan_counts(const BaScan *scan);
+
+/*
+ * Where pages were found in the buffer pool: pages read one after the other often lie side by side. All
+ * zeros before the first.
+ */
+typedef struct BaBufferTrack
+{
+	Buffer last;
+	int step; /* from the buffer before to that */
+} BaBufferTrack;
+
+/* in scan_buffer.c */
+extern Buffer ba_scan_try_buffer(Relation rel, BlockNumber block, BufferAccessStrategy strategy,
+								 const BaBufferTrack *track);
+extern void ba_scan_track_buffer(BaBufferTrack *track, Buffer buffer);
 
 /* in scan_filter.c: conjuncts in the order given, each on what the ones before left */
 typedef struct BaFilter BaFilter;

@@ -72,38 +72,51 @@ next_block(HeapScanDesc heap, BlockNumber block)
 }
 
 /*
- * Tells whether core would leave a buffer's usage count as it is when it pins it for a scan.
+ * Tells whether core would leave a buffer's usage count as it is when it pins it.
  */
 static inline bool
-has_final_usage_count(HeapScanDesc heap, BufferDesc *buffer)
+has_final_usage_count(BufferDesc *buffer, BufferAccessStrategy strategy)
 {
 	int count = BUF_STATE_GET_USAGECOUNT(pg_atomic_read_u32(&buffer->state));
 
-	return heap->rs_strategy == NULL ? count == BM_MAX_USAGE_COUNT : count > 0;
+	return strategy == NULL ? count == BM_MAX_USAGE_COUNT : count > 0;
 }
 
 /*
- * Pins the buffer that is expected to have a block; InvalidBuffer if it has not.
+ * Pins the buffer that is expected to have a block, and counts a hit. InvalidBuffer if it has not.
  */
-static Buffer
-try_expected(BaScan *scan, HeapScanDesc heap, BlockNumber block)
+Buffer
+ba_scan_try_buffer(Relation rel, BlockNumber block, BufferAccessStrategy strategy,
+				   const BaBufferTrack *track)
 {
-	Buffer expected = scan->last_buffer + scan->buffer_step;
+	Buffer expected = track->last + track->step;
 	BufferDesc *buffer;
 
-	if (scan->buffer_step == 0 || expected <= 0 || expected > NBuffers)
+	if (track->step == 0 || expected <= 0 || expected > NBuffers)
 		return InvalidBuffer;
 
 	/* Looking without a lock tells only whether trying is worth while. */
 	buffer = GetBufferDescriptor(expected - 1);
-	if (buffer->tag.blockNum != block || !has_final_usage_count(heap, buffer) ||
-		!ReadRecentBuffer(ba_relation_locator(scan->rel), MAIN_FORKNUM, block, expected))
+	if (buffer->tag.blockNum != block || !has_final_usage_count(buffer, strategy) ||
+		!ReadRecentBuffer(ba_relation_locator(rel), MAIN_FORKNUM, block, expected))
 		return InvalidBuffer;
 	/* what ReadBufferExtended counts besides */
-	pgstat_count_buffer_read(scan->rel);
-	pgstat_count_buffer_hit(scan->rel);
-	ba_count_io_hit(heap->rs_strategy);
+	pgstat_count_buffer_read(rel);
+	pgstat_count_buffer_hit(rel);
+	ba_count_io_hit(strategy);
 	return expected;
+}
+
+/*
+ * Takes note of the buffer that a page was found in.
+ */
+void
+ba_scan_track_buffer(BaBufferTrack *track, Buffer buffer)
+{
+	if (BufferIsLocal(buffer))
+		return;
+	track->step = track->last > 0 ? buffer - track->last : 0;
+	track->last = buffer;
 }
 
 /*
@@ -112,15 +125,11 @@ try_expected(BaScan *scan, HeapScanDesc heap, BlockNumber block)
 static Buffer
 read_block(BaScan *scan, HeapScanDesc heap, BlockNumber block)
 {
-	Buffer buffer = try_expected(scan, heap, block);
+	Buffer buffer = ba_scan_try_buffer(scan->rel, block, heap->rs_strategy, &scan->track);
 
 	if (buffer == InvalidBuffer)
 		buffer = ReadBufferExtended(scan->rel, MAIN_FORKNUM, block, RBM_NORMAL, heap->rs_strategy);
-	if (!BufferIsLocal(buffer))
-	{
-		scan->buffer_step = scan->last_buffer > 0 ? buffer - scan->last_buffer : 0;
-		scan->last_buffer = buffer;
-	}
+	ba_scan_track_buffer(&scan->track, buffer);
 	return buffer;
 }
 

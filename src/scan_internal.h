@@ -10,6 +10,7 @@
 #include "storage/bufpage.h"
 
 #include "scan.h"
+#include "scan_prefetch.h"
 
 /*
  * A vector takes pages until it has enough rows to make small what is done once a vector, but not
@@ -83,10 +84,9 @@ struct BaScan
 	int reach;        /* bytes at the head of a tuple that columns were taken from */
 
 	/* scan_buffer.c */
-	bool begun;        /* the fields below are set */
+	bool begun;        /* block is set */
 	BlockNumber block; /* read last */
-	Buffer last_buffer;
-	int buffer_step; /* from the buffer before to that */
+	BaBufferTrack track;
 
 	/* scan_unmap.c */
 	Page read_from; /* pages that lie side by side and were read */
@@ -129,46 +129,9 @@ ba_page_offset(const BaTuples *tuples, const BaPage *page, int row)
 	return page->dense ? FirstOffsetNumber + row - page->first : tuples->offsets[row];
 }
 
-#define BA_CACHE_LINE 64
-
-/* Memory to ask for, in steps of equal size; scan_prefetch.c tells why. */
-typedef struct BaPrefetch
-{
-	const char *next;
-	int stride; /* bytes of a step, */
-	int lines;  /* that begin in this many cache lines */
-	int left;   /* steps */
-} BaPrefetch;
-
 /* in scan_prefetch.c */
-extern void ba_prefetch_start(BaPrefetch *prefetch, const char *from, const char *end, int steps);
 extern void ba_prefetch_tuples(BaPrefetch *prefetch, const BaPage *page, int steps);
 extern bool ba_prefetch_decide(const BaScan *scan, const BaTuples *tuples, const BaPage *page);
-
-/*
- * Asks for the cache lines of one step. Inlined like the next, as a call of a function that does nothing
- * else is optimized away.
- */
-static pg_attribute_always_inline void
-ba_prefetch_step(BaPrefetch *prefetch)
-{
-	if (prefetch->left <= 0)
-		return;
-	prefetch->left--;
-	for (int i = 0; i < prefetch->lines; i++)
-		__builtin_prefetch(prefetch->next + i * BA_CACHE_LINE, 0, 2);
-	prefetch->next += prefetch->stride;
-}
-
-/*
- * Asks for cache lines at once.
- */
-static pg_attribute_always_inline void
-ba_prefetch_lines(const char *from, const char *end)
-{
-	for (const char *line = from; line < end; line += BA_CACHE_LINE)
-		__builtin_prefetch(line);
-}
 
 /* in scan_buffer.c */
 extern Buffer ba_scan_next_buffer(BaScan *scan);
