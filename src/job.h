@@ -15,6 +15,7 @@
  *		job_run.c		the life of a run: planned, worked on, ended
  *		job_task.c		the life of a task: cut, claimed, done, failed
  *		job_command.c	the command: checked, run for one batch
+ *		job_prepared.c	... and planned once for many
  *		job_failure.c	what becomes of a task or run after an error
  *		job_size.c		how many rows the next batch gets
  *		job_throttle.c	reasons not to start a batch now
@@ -271,7 +272,26 @@ extern bool ba_btree_cut(BaBtree *btree, Datum first, Datum end, int64 rows, Dat
 						 int64 *found);
 extern bool ba_btree_find_blocks(BaBtree *btree, Datum first, Datum last, BlockNumber *first_block,
 								 BlockNumber *last_block);
-extern List *ba_btree_make_condition(BaBtree *btree, Datum first, Datum last);
+extern List *ba_btree_make_condition(BaBtree *btree, Oid param_type);
+
+/* ---- job_prepared.c: statements that are run for one batch after the other ---- */
+
+typedef struct BaPrepared
+{
+	char *text;
+	int ntypes;
+	Oid types[4];
+	SPIPlanPtr plan;
+	int users; /* that have not released it */
+
+	/* of the plan that is kept, for job_command.c */
+	int64 rows;      /* of the batch it was made for, -1: not known */
+	int64 blocks;    /* that these were in */
+	bool has_blocks; /* it reads a range of blocks that has to be found for each batch */
+} BaPrepared;
+
+extern BaPrepared *ba_prepared_get(const char *text, int ntypes, Oid *types);
+extern void ba_prepared_release(BaPrepared *prepared, bool to_forget);
 
 /* ---- job_command.c: the command ---- */
 
@@ -280,9 +300,9 @@ extern Query *ba_command_analyze(const char *what, const char *command, const Oi
 								 int ntypes);
 extern void ba_command_check(const char *what, const char *command, Oid key_type);
 extern char *ba_command_explain(const char *command, BaRange *range, const char *first,
-								const char *last);
+								const char *last, int64 rows);
 extern uint64 ba_command_run(const char *command, BaRange *range, const char *first,
-							 const char *last);
+							 const char *last, int64 rows);
 
 /* ---- job_size.c: how many rows the next batch gets ---- */
 

@@ -437,17 +437,17 @@ ba_btree_find_blocks(BaBtree *btree, Datum first, Datum last, BlockNumber *first
 }
 
 /*
- * Makes the condition that the key is first..last, as a list of clauses over a table numbered 1.
+ * Makes the condition that the key is between $1 and $2, of a type, as a list of clauses over a table
+ * numbered 1. They look as the parser makes them.
  */
 List *
-ba_btree_make_condition(BaBtree *btree, Datum first, Datum last)
+ba_btree_make_condition(BaBtree *btree, Oid param_type)
 {
 	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(btree->heap), btree->column - 1);
 	Oid family = btree->index->rd_opfamily[0];
 	Oid type = btree->index->rd_opcintype[0];
 	Oid operand =
 		IsPolymorphicType(type) || type == RECORDOID ? getBaseType(column->atttypid) : type;
-	Datum bounds[2] = {first, last};
 	StrategyNumber strategies[2] = {BTGreaterEqualStrategyNumber, BTLessEqualStrategyNumber};
 	List *clauses = NIL;
 
@@ -455,14 +455,23 @@ ba_btree_make_condition(BaBtree *btree, Datum first, Datum last)
 	{
 		Expr *key = (Expr *) makeVar(1, btree->column, column->atttypid, column->atttypmod,
 									 column->attcollation, 0);
-		Expr *bound = (Expr *) makeConst(operand, -1, column->attcollation, column->attlen,
-										 bounds[i], false, column->attbyval);
+		Param *param = makeNode(Param);
+		Expr *bound = (Expr *) param;
 		Oid opno = get_opfamily_member(family, type, type, strategies[i]);
 		OpExpr *clause;
 
+		param->paramkind = PARAM_EXTERN;
+		param->paramid = i + 1;
+		param->paramtype = param_type;
+		param->paramtypmod = -1;
+		param->paramcollid = get_typcollation(param_type);
+		param->location = -1;
 		if (column->atttypid != operand)
 			key = (Expr *) makeRelabelType(key, operand, -1, column->attcollation,
 										   COERCE_IMPLICIT_CAST);
+		if (param_type != operand)
+			bound = (Expr *) makeRelabelType(bound, operand, -1, param->paramcollid,
+											 COERCE_IMPLICIT_CAST);
 		clause = (OpExpr *) make_opclause(opno, BOOLOID, false, key, bound, InvalidOid,
 										  column->attcollation);
 		set_opfuncid(clause);

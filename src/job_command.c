@@ -2,14 +2,19 @@
  * job_command.c
  *		The command of a job: checked when it is defined, run for one batch.
  *
- * A command is one plannable statement. Its bounds are $1 and $2, typed as the key, and it is
- * planned for each batch with their values: a range is best planned as the range it is, and what
- * planning costs is little beside a batch. Rows that it returns go nowhere.
+ * A command is one plannable statement. Its bounds are $1 and $2, typed as the key. Rows that it returns
+ * go nowhere.
+ *
+ * It is planned as core's plan cache plans what is prepared: for the first batches with the bounds as
+ * constants; then once for many, if that costs no more, as it does unless constants tell the planner what
+ * parameters do not. Unlike there the planner knows the batch that it makes the plan for, and a plan is made
+ * anew for a batch that is much smaller or larger.
  *
  * Where keys are in the order of the table, more or less, the batch's rows are in a few blocks
  * one after the other, and reading those costs less than going to each row by the index. job_btree.c
- * tells which they are, for one snapshot, so the command is planned and run here with that snapshot.
- * Where it cannot tell, SPI does both, and parses the command once.
+ * tells which they are, for one snapshot, so the command is run with that snapshot, and the
+ * planner is told that there are two more parameters, TIDs between which the rows are: plan_known.c tells what
+ * it makes of them.
  */
 #include "postgres.h"
 
@@ -125,18 +130,22 @@ ba_command_check(const char *what, const char *command, Oid key_type)
 }
 
 /*
- * A command planned for a batch whose rows are known to lie in some blocks of the job's table, as
- * an index tells: see job_btree.c for why that is so, and plan_known.c for what the planner makes of it.
+ * A command for a batch, planned, with the snapshot pushed that it is to run with.
  */
-typedef struct BlockPlan
+typedef struct Batch
 {
-	PlannedStmt *stmt;
-	ParamListInfo params; /* the two keys, and the TIDs as $3 and $4 */
+	const char *command;
+	BaRange *range;
+	int64 rows; /* -1: not known */
+	Datum keys[2];
+	BaPrepared *prepared;
+	BaKnown known; /* its parameters are the two keys and, if rows are in blocks, two TIDs */
 	BaBtree *btree;
-	Datum first;
-	Datum last;
 	ItemPointerData tids[2];
-} BlockPlan;
+	CachedPlan *plan;
+	BaPlanKind kind;
+	PlannedStmt *stmt; /* NULL if rules made other than one query of the command */
+} Batch;
 
 /*
  * Error context: shows the statement, as SPI does for those it runs.
@@ -150,20 +159,22 @@ command_error_callback(void *arg)
 
 /*
  * Sets the TIDs between which the batch's rows are, of all that the active snapshot sees: NULL,
- * which is true of no row, where there is none.
+ * which is true of no row, where there is none. Returns the number of blocks.
  */
-static void
-set_blocks(BlockPlan *plan)
+static int64
+set_blocks(Batch *batch)
 {
 	BlockNumber blocks[2];
-	bool found = ba_btree_find_blocks(plan->btree, plan->first, plan->last, &blocks[0], &blocks[1]);
+	bool found =
+		ba_btree_find_blocks(batch->btree, batch->keys[0], batch->keys[1], &blocks[0], &blocks[1]);
 
 	for (int i = 0; i < 2; i++)
 	{
-		ItemPointerSet(&plan->tids[i], blocks[i], i == 0 ? 0 : PG_UINT16_MAX);
-		plan->params->params[2 + i] =
-			(ParamExternData){PointerGetDatum(&plan->tids[i]), !found, 0, TIDOID};
+		ItemPointerSet(&batch->tids[i], blocks[i], i == 0 ? 0 : PG_UINT16_MAX);
+		batch->known.params->params[2 + i] =
+			(ParamExternData){PointerGetDatum(&batch->tids[i]), !found, 0, TIDOID};
 	}
+	return found ? (int64) blocks[1] - blocks[0] + 1 : 0;
 }
 
 /*
@@ -177,78 +188,236 @@ only_writes(const Query *query)
 }
 
 /*
- * Plans a command for a batch whose blocks are known, and pushes the snapshot to run it with.
- * Returns false where they are not, or where rules make other than one query of the command; then
- * no snapshot is pushed.
+ * BaKnown.describe of a batch of keys: tells the planner of the blocks, if an index tells them.
  *
- * A statement's snapshot has to be taken when the tables that it reads are locked: one from before an ALTER
- * TABLE that it waited for would see no row. Analysis has locked those that the command names; where
- * planning comes upon others, such as partitions, the snapshot is taken anew, and the blocks are looked up again.
- *
- * A serializable transaction does without: core locks against phantoms what an index scan or a
- * scan of the whole table reads, and a range of TIDs not at all.
+ * Core has locked by now what the command names, with locks that are not weaker than the index's. What a
+ * snapshot of before these locks sees is good enough for estimates.
  */
-static bool
-plan_blocks(BlockPlan *plan, const char *command, BaRange *range, const char *first,
-			const char *last)
+static void
+describe_blocks(BaKnown *known)
 {
-	Oid types[2] = {range->type, range->type};
-	BaKnownRange known = {.relation = range->relation, .first_param = 3};
-	List *queries;
-	List *locked;
-	List *unused_items;
-	bool unused;
+	Batch *batch = known->caller;
 
-	if (range->kind != &ba_key_range || IsolationIsSerializable())
-		return false;
-
-	/* first of all, for the locks that the command needs are not weaker than the index's */
-	queries = pg_analyze_and_rewrite_fixedparams(linitial_node(RawStmt, pg_parse_query(command)),
-												 command, types, 2, NULL);
-	if (list_length(queries) != 1 || !linitial_node(Query, queries)->canSetTag ||
-		only_writes(linitial(queries)))
-		return false;
-	plan->btree = ba_btree_open(range);
-	if (plan->btree == NULL)
-		return false;
-	extract_query_dependencies((Node *) queries, &locked, &unused_items, &unused);
-	plan->first = ba_range_key_in(range, first, &unused);
-	plan->last = ba_range_key_in(range, last, &unused);
-	plan->params = makeParamList(4);
-	plan->params->params[0] = (ParamExternData){plan->first, false, PARAM_FLAG_CONST, range->type};
-	plan->params->params[1] = (ParamExternData){plan->last, false, PARAM_FLAG_CONST, range->type};
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	set_blocks(plan);
-	known.query = linitial(queries);
-	known.condition = ba_btree_make_condition(plan->btree, plan->first, plan->last);
-	plan->stmt = ba_plan_with_known_range(&known, command, CURSOR_OPT_PARALLEL_OK, plan->params);
-	if (list_difference_oid(plan->stmt->relationOids, locked) != NIL)
-	{
-		PopActiveSnapshot();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		set_blocks(plan);
-	}
-	return true;
+	if (list_length(known->source->query_list) != 1 || !known->query->canSetTag ||
+		only_writes(known->query) || known->condition != NIL)
+		return;
+	if (batch->btree == NULL)
+		batch->btree = ba_btree_open(batch->range);
+	if (batch->btree == NULL)
+		return;
+	(void) set_blocks(batch);
+	known->condition = ba_btree_make_condition(batch->btree, batch->range->type);
 }
 
 /*
- * Returns EXPLAIN of the command for a batch whose blocks are known; NULL where they are not.
+ * Tells whether a plan that was made for an amount is good for another; not if one is not known.
+ */
+static bool
+is_alike(int64 one, int64 other)
+{
+	return one > 0 && other > 0 && one / 2 <= other && other / 2 <= one;
+}
+
+/*
+ * Gets a plan of a batch's command. That a plan is kept shows where its statement says so.
+ */
+static void
+get_plan(Batch *batch)
+{
+	Oid types[4] = {batch->range->type, batch->range->type, TIDOID, TIDOID};
+	BaKnown *known = &batch->known;
+	BaPrepared *prepared = ba_prepared_get(batch->command, known->params->numParams, types);
+
+	batch->prepared = prepared;
+	known->source = linitial(SPI_plan_get_plan_sources(prepared->plan));
+	known->condition = NIL;
+	known->planned[BA_PLAN_ONCE] = known->planned[BA_PLAN_KEPT] = false;
+	known->offered[BA_PLAN_KEPT] = prepared->has_blocks;
+	batch->plan = ba_plan_get_cached(known);
+	batch->kind = batch->plan == known->source->gplan ? BA_PLAN_KEPT : BA_PLAN_ONCE;
+	batch->stmt = NULL;
+	if (list_length(batch->plan->stmt_list) == 1 &&
+		linitial_node(PlannedStmt, batch->plan->stmt_list)->canSetTag)
+		batch->stmt = linitial(batch->plan->stmt_list);
+	prepared->has_blocks = known->offered[BA_PLAN_KEPT];
+	if (known->planned[BA_PLAN_KEPT])
+	{
+		prepared->rows = batch->rows;
+		prepared->blocks = -1;
+	}
+}
+
+/*
+ * Pushes the snapshot that a batch is to run with, and finds its blocks if the plan reads them. Returns
+ * false where the plan is not for a batch like this.
+ *
+ * A statement's snapshot has to be taken when all that it reads is locked, which is so once there is a plan: one
+ * from before an ALTER TABLE that it waited for would see no row.
+ */
+static bool
+push_snapshot(Batch *batch)
+{
+	BaPrepared *prepared = batch->prepared;
+	bool is_new = batch->known.planned[batch->kind];
+	int64 blocks = 0;
+
+	if (!is_new && !is_alike(prepared->rows, batch->rows))
+		return false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (!batch->known.offered[batch->kind])
+		return true;
+	if (batch->btree == NULL)
+		batch->btree = ba_btree_open(batch->range);
+	if (batch->btree != NULL)
+		blocks = set_blocks(batch);
+	if (is_new && batch->kind == BA_PLAN_KEPT)
+		prepared->blocks = blocks;
+	if (is_new || (batch->btree != NULL && (blocks == 0 || is_alike(prepared->blocks, blocks))))
+		return true;
+	PopActiveSnapshot();
+	return false;
+}
+
+/*
+ * Ends what get_plan began.
+ */
+static void
+release_plan(Batch *batch, bool to_forget)
+{
+	BaPrepared *prepared = batch->prepared;
+
+	ReleaseCachedPlan(batch->plan, CurrentResourceOwner);
+	batch->prepared = NULL;
+	ba_prepared_release(prepared, to_forget);
+}
+
+/*
+ * Plans a command for a batch, and pushes the snapshot to run it with.
+ *
+ * A serializable transaction does without blocks: core locks against phantoms what an index scan or a
+ * scan of the whole table reads, and a range of TIDs not at all.
+ */
+static void
+begin_batch(Batch *batch, const char *command, BaRange *range, const char *first, const char *last,
+			int64 rows)
+{
+	bool by_blocks = range->kind == &ba_key_range && !IsolationIsSerializable();
+	ParamListInfo params = makeParamList(by_blocks ? 4 : 2);
+	bool unused;
+
+	*batch = (Batch){.command = command, .range = range, .rows = rows};
+	batch->keys[0] = ba_range_key_in(range, first, &unused);
+	batch->keys[1] = ba_range_key_in(range, last, &unused);
+	for (int i = 0; i < params->numParams; i++)
+		params->params[i] = i < 2 ? (ParamExternData){batch->keys[i], false, 0, range->type}
+								  : (ParamExternData){(Datum) 0, true, 0, TIDOID};
+	batch->known = (BaKnown){.params = params,
+							 .nvalues = 2,
+							 .describe = by_blocks ? describe_blocks : NULL,
+							 .caller = batch,
+							 .relation = range->relation,
+							 .first_param = 3};
+	get_plan(batch);
+	while (!push_snapshot(batch))
+	{
+		release_plan(batch, true);
+		get_plan(batch);
+	}
+}
+
+/*
+ * Ends what begin_batch began.
+ */
+static void
+end_batch(Batch *batch)
+{
+	PopActiveSnapshot();
+	release_plan(batch, false);
+	if (batch->btree != NULL)
+		ba_btree_close(batch->btree);
+}
+
+/*
+ * Runs a batch. Returns the number of rows it processed.
+ */
+static uint64
+run_batch(Batch *batch)
+{
+	SPIExecuteOptions options = {.params = batch->known.params,
+								 .dest = CreateDestReceiver(DestNone)};
+	QueryDesc *desc;
+	uint64 processed;
+
+	if (batch->stmt == NULL)
+	{
+		int result;
+
+		SPI_connect();
+		result = SPI_execute_plan_extended(batch->prepared->plan, &options);
+		if (result < 0)
+			elog(ERROR, "could not execute a command: %s", SPI_result_code_string(result));
+		processed = SPI_processed;
+		SPI_finish();
+		return processed;
+	}
+	desc = CreateQueryDesc(batch->stmt, batch->command, GetActiveSnapshot(), InvalidSnapshot,
+						   options.dest, batch->known.params, NULL, 0);
+	ExecutorStart(desc, 0);
+	ExecutorRun(desc, ForwardScanDirection, 0);
+	processed = desc->estate->es_processed;
+	ExecutorFinish(desc);
+	ExecutorEnd(desc);
+	FreeQueryDesc(desc);
+	CommandCounterIncrement();
+	return processed;
+}
+
+/*
+ * Returns EXPLAIN of a batch; NULL where rules made other than one query of the command.
  */
 static char *
-explain_blocks(const char *command, BaRange *range, const char *first, const char *last)
+explain_batch(Batch *batch)
 {
 	ExplainState *es = NewExplainState();
-	BlockPlan plan;
 
-	if (!plan_blocks(&plan, command, range, first, last))
+	if (batch->stmt == NULL)
 		return NULL;
 	es->costs = true;
-	ba_explain_plan(plan.stmt, es, command, plan.params);
+	ba_explain_plan(batch->stmt, es, batch->command, batch->known.params);
 	es->str->data[--es->str->len] = '\0'; /* the last line's end */
-	PopActiveSnapshot();
-	ba_btree_close(plan.btree);
 	return es->str->data;
+}
+
+/*
+ * Does either of the two with a command for a batch. Returns false where explain_batch returned NULL.
+ */
+static bool
+with_batch(const char *command, BaRange *range, const char *first, const char *last, int64 rows,
+		   char **explanation, uint64 *processed)
+{
+	ErrorContextCallback callback = {error_context_stack, command_error_callback,
+									 unconstify(char *, command)};
+	Batch batch = {0};
+
+	error_context_stack = &callback;
+	PG_TRY();
+	{
+		begin_batch(&batch, command, range, first, last, rows);
+		if (explanation != NULL)
+			*explanation = explain_batch(&batch);
+		else
+			*processed = run_batch(&batch);
+		end_batch(&batch);
+	}
+	PG_CATCH();
+	{
+		if (batch.prepared != NULL)
+			ba_prepared_release(batch.prepared, false);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	error_context_stack = callback.previous;
+	return explanation == NULL || *explanation != NULL;
 }
 
 /*
@@ -256,7 +425,8 @@ explain_blocks(const char *command, BaRange *range, const char *first, const cha
  * Checks the privileges that running it takes.
  */
 char *
-ba_command_explain(const char *command, BaRange *range, const char *first, const char *last)
+ba_command_explain(const char *command, BaRange *range, const char *first, const char *last,
+				   int64 rows)
 {
 	int nparams = range != NULL ? 2 : 0;
 	Oid types[2] = {InvalidOid, InvalidOid};
@@ -264,13 +434,10 @@ ba_command_explain(const char *command, BaRange *range, const char *first, const
 	Datum values[2];
 	char nulls[2];
 
-	if (first != NULL)
-	{
-		char *plan = explain_blocks(command, range, first, last);
+	char *explanation;
 
-		if (plan != NULL)
-			return plan;
-	}
+	if (first != NULL && with_batch(command, range, first, last, rows, &explanation, NULL))
+		return explanation;
 	initStringInfo(&buf);
 	SPI_connect();
 	for (int i = 0; i < nparams; i++)
@@ -292,101 +459,22 @@ ba_command_explain(const char *command, BaRange *range, const char *first, const
 }
 
 /*
- * Prepares a command. That of batches is analyzed once for as many of them as this process does; core
- * does it again where something that it depends on has changed.
- */
-static SPIPlanPtr
-prepare(const char *command, int nparams, Oid *types)
-{
-	static SPIPlanPtr kept = NULL;
-	static char *kept_command = NULL;
-	static Oid kept_type = InvalidOid;
-	SPIPlanPtr plan;
-
-	if (kept != NULL && nparams > 0 && kept_type == types[0] && strcmp(kept_command, command) == 0)
-		return kept;
-	plan = SPI_prepare_cursor(command, nparams, types,
-							  CURSOR_OPT_CUSTOM_PLAN | CURSOR_OPT_PARALLEL_OK);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare a command: %s", SPI_result_code_string(SPI_result));
-	if (nparams == 0)
-		return plan;
-	if (kept != NULL)
-	{
-		SPI_freeplan(kept);
-		kept = NULL;
-		pfree(kept_command);
-	}
-	kept_command = MemoryContextStrdup(TopMemoryContext, command);
-	kept_type = types[0];
-	if (SPI_keepplan(plan) != 0)
-		elog(ERROR, "could not keep a command");
-	kept = plan;
-	return plan;
-}
-
-/*
- * Runs a command for a batch whose blocks are known. Returns false where they are not; otherwise
- * sets the number of rows it processed.
- */
-static bool
-run_blocks(const char *command, BaRange *range, const char *first, const char *last,
-		   uint64 *processed)
-{
-	ErrorContextCallback callback = {error_context_stack, command_error_callback,
-									 unconstify(char *, command)};
-	BlockPlan plan;
-	QueryDesc *desc;
-
-	error_context_stack = &callback;
-	if (!plan_blocks(&plan, command, range, first, last))
-	{
-		error_context_stack = callback.previous;
-		return false;
-	}
-	desc = CreateQueryDesc(plan.stmt, command, GetActiveSnapshot(), InvalidSnapshot, None_Receiver,
-						   plan.params, NULL, 0);
-	ExecutorStart(desc, 0);
-	ExecutorRun(desc, ForwardScanDirection, 0);
-	*processed = desc->estate->es_processed;
-	ExecutorFinish(desc);
-	ExecutorEnd(desc);
-	FreeQueryDesc(desc);
-	PopActiveSnapshot();
-	CommandCounterIncrement();
-	ba_btree_close(plan.btree);
-	error_context_stack = callback.previous;
-	return true;
-}
-
-/*
  * Runs a command for a batch, or one without parameters where range is NULL. Returns the number of
  * rows it processed.
  */
 uint64
-ba_command_run(const char *command, BaRange *range, const char *first, const char *last)
+ba_command_run(const char *command, BaRange *range, const char *first, const char *last, int64 rows)
 {
-	int nparams = range != NULL ? 2 : 0;
-	Oid types[2] = {InvalidOid, InvalidOid};
-	ParamListInfo params = makeParamList(nparams);
-	SPIExecuteOptions options = {.params = params, .dest = CreateDestReceiver(DestNone)};
-	SPIPlanPtr plan;
 	uint64 processed;
 	int result;
 
-	if (range != NULL && run_blocks(command, range, first, last, &processed))
-		return processed;
-	for (int i = 0; i < nparams; i++)
+	if (range != NULL)
 	{
-		ParamExternData *param = &params->params[i];
-
-		types[i] = param->ptype = range->type;
-		param->pflags = PARAM_FLAG_CONST;
-		param->value = ba_range_key_in(range, i == 0 ? first : last, &param->isnull);
+		(void) with_batch(command, range, first, last, rows, NULL, &processed);
+		return processed;
 	}
 	SPI_connect();
-	plan = prepare(command, nparams, types);
-	result = SPI_execute_plan_extended(plan, &options);
+	result = SPI_execute(command, false, 0);
 	if (result < 0)
 		elog(ERROR, "could not execute a command: %s", SPI_result_code_string(result));
 	processed = SPI_processed;

@@ -176,7 +176,8 @@ show_dry_run(const BaJob *job, BaRange *range)
 								(rows + size - 1) / size, size,
 								job->target_ms > 0 ? ", before sizes are adapted" : "")));
 	ereport(NOTICE, (errmsg("the first batch is from %s to %s", first, last)));
-	ereport(NOTICE, (errmsg_internal("%s", ba_command_explain(job->command, range, first, last))));
+	ereport(NOTICE,
+			(errmsg_internal("%s", ba_command_explain(job->command, range, first, last, count))));
 }
 
 /*
@@ -283,7 +284,7 @@ batchagg_create_job(PG_FUNCTION_ARGS)
 			ba_schedule_rehearse(&job, schedule);
 		PG_RETURN_NULL();
 	}
-	(void) ba_command_explain(job.command, range, NULL, NULL); /* for privileges */
+	(void) ba_command_explain(job.command, range, NULL, NULL, -1); /* for privileges */
 	job.id = insert_job(&job);
 	if (schedule != NULL)
 		(void) ba_schedule_set(&job, schedule);
@@ -397,7 +398,7 @@ batchagg_alter_job(PG_FUNCTION_ARGS)
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(job->owner, context | SECURITY_RESTRICTED_OPERATION);
 	range = check_job(job);
-	(void) ba_command_explain(job->command, range, NULL, NULL);
+	(void) ba_command_explain(job->command, range, NULL, NULL, -1);
 	if (!PG_ARGISNULL(11))
 		job->throttle = ba_throttle_check(PG_GETARG_JSONB_P(11));
 	SetUserIdAndSecContext(user, context);

@@ -28,8 +28,8 @@
 #include "job.h"
 
 /*
- * Runs a query with up to two keys and a number as parameters. Leaves its rows in SPI_tuptable,
- * and SPI connected.
+ * Runs a query with up to two keys and a number as parameters, prepared for the next time. Leaves its rows
+ * in SPI_tuptable, and SPI connected.
  */
 static void
 ask(BaRange *range, const char *sql, const char *first, const char *last, int64 number)
@@ -38,7 +38,8 @@ ask(BaRange *range, const char *sql, const char *first, const char *last, int64 
 	Datum values[3];
 	char nulls[3] = {' ', ' ', ' '};
 	bool isnull;
-	SPIPlanPtr plan;
+	BaPrepared *prepared;
+	volatile int result = 0;
 
 	SPI_connect();
 	values[0] = ba_range_key_in(range, first, &isnull);
@@ -46,8 +47,17 @@ ask(BaRange *range, const char *sql, const char *first, const char *last, int64 
 	values[1] = ba_range_key_in(range, last, &isnull);
 	nulls[1] = isnull ? 'n' : ' ';
 	values[2] = Int64GetDatum(number);
-	plan = SPI_prepare_cursor(sql, 3, types, CURSOR_OPT_CUSTOM_PLAN);
-	if (plan == NULL || SPI_execute_plan(plan, values, nulls, true, 0) != SPI_OK_SELECT)
+	prepared = ba_prepared_get(sql, lengthof(types), types);
+	PG_TRY();
+	{
+		result = SPI_execute_plan(prepared->plan, values, nulls, true, 0);
+	}
+	PG_FINALLY();
+	{
+		ba_prepared_release(prepared, false);
+	}
+	PG_END_TRY();
+	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not run \"%s\"", sql);
 }
 

@@ -96,7 +96,7 @@ run_once(const BaJob *job, const char *what, const char *command)
 	pgstat_report_activity(STATE_RUNNING,
 						   psprintf("batchagg job %s, %s: %s", job->name, what, command));
 	PushActiveSnapshot(GetTransactionSnapshot());
-	(void) ba_command_run(command, NULL, NULL, NULL);
+	(void) ba_command_run(command, NULL, NULL, NULL, -1);
 	SPI_connect();
 	if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not fire deferred triggers");

@@ -359,7 +359,7 @@ ba_task_execute(const BaJob *job, const BaJobRun *run, BaRange *range, const BaT
 	PushActiveSnapshot(GetTransactionSnapshot());
 	INSTR_TIME_SET_CURRENT(start);
 	affected = ba_command_run(ba_task_command(job, task), task->null_keys ? NULL : range,
-							  task->first, task->last);
+							  task->first, task->last, task->rows);
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
 	PopActiveSnapshot();

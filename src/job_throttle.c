@@ -233,7 +233,7 @@ check_query(const char *text)
 						errmsg("throttle \"query\" must have one column, boolean or text"),
 						errdetail("The run holds while it is true, or while it is a text, which "
 								  "is shown as the reason.")));
-	(void) ba_command_explain(text, NULL, NULL, NULL); /* for privileges */
+	(void) ba_command_explain(text, NULL, NULL, NULL, -1); /* for privileges */
 }
 
 /*

@@ -18,6 +18,7 @@
 
 #include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
+#include "utils/plancache.h"
 
 /* in plan_path.c */
 extern void ba_plan_init(void);
@@ -34,19 +35,40 @@ extern void ba_plan_cost(PlannerInfo *root, CustomPath *custom_path, double grou
 
 /* in plan_known.c */
 
-/* That all rows of a table which meet a condition lie in a range of TIDs. */
-typedef struct BaKnownRange
+/* Plans of statements in core's plan cache. */
+typedef enum BaPlanKind
 {
-	Query *query;    /* a whole query: it holds for the snapshot that this is run with */
-	Oid relation;    /* an ordinary table */
-	List *condition; /* clauses, all to be met, over the table as number 1 */
+	BA_PLAN_ONCE, /* for one execution: custom */
+	BA_PLAN_KEPT  /* for many: generic */
+} BaPlanKind;
+
+/* What is known of a statement there: plan_known.c. */
+typedef struct BaKnown
+{
+	CachedPlanSource *source;
+	ParamListInfo params; /* of these the first nvalues are built into a plan that is not kept, */
+	int nvalues;          /* and the planner looks at all of them */
+
+	/* If not NULL, called before each planning. May set a range and values of parameters. */
+	void (*describe)(struct BaKnown *known);
+	void *caller;
+
+	/* All rows of a table that meet a condition lie in a range of TIDs. */
+	Oid relation; /* an ordinary table */
+	List
+		*condition; /* clauses, all to be met, over the table as number 1; NIL: no range is known */
 	int first_param; /* number of the parameter that is the first TID; the last is the next */
-} BaKnownRange;
+
+	/* set meanwhile, the last two for each BaPlanKind */
+	Query *query; /* that is planned */
+	BaPlanKind kind;
+	bool planned[2]; /* it was */
+	bool offered[2]; /* the planner took note of the range: a plan may depend on it */
+} BaKnown;
 
 extern void ba_plan_init_known(void);
 extern Expr *ba_plan_make_bound(Index rti, Oid operator, int param);
-extern PlannedStmt *ba_plan_with_known_range(BaKnownRange *range, const char *text, int options,
-											 ParamListInfo params);
+extern CachedPlan *ba_plan_get_cached(BaKnown *what);
 extern List *ba_plan_known_bounds(PlannerInfo *root, RelOptInfo *rel);
 
 /* in plan_jit.c */

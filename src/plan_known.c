@@ -1,6 +1,6 @@
 /*
  * plan_known.c
- *		A range of TIDs that the planner cannot know of.
+ *		What a caller knows of a query that is planned, and the planner cannot know.
  *
  * Whoever has a query planned may know more of a table than the query says: that all rows which
  * meet a condition, and which the snapshot of the query's execution sees, lie in some range
@@ -19,6 +19,9 @@
  *
  * The bounds are parameters of type tid, whose values the planner looks at but does not build in:
  * they may yet change before the plan is run.
+ *
+ * The other thing that is known are the values that parameters will have, more or less, in all runs of a plan
+ * that core's plan cache keeps: the planner looks at these as well, in place of supposing something.
  */
 #include "postgres.h"
 
@@ -31,19 +34,20 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
+#include "optimizer/planner.h"
 #include "optimizer/prep.h"
 #include "optimizer/restrictinfo.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
-#include "tcop/tcopprot.h"
 
 #include "compat.h"
 #include "plan.h"
 
-static set_rel_pathlist_hook_type previous_hook = NULL;
+static planner_hook_type previous_planner = NULL;
+static set_rel_pathlist_hook_type previous_pathlist = NULL;
 
 /* What is known of the query that is being planned, NULL for nothing. */
-static BaKnownRange *known = NULL;
+static BaKnown *known = NULL;
 
 /*
  * Tells whether rows of a table of the query are merely read.
@@ -68,8 +72,8 @@ is_known(PlannerInfo *root, RelOptInfo *rel)
 	RangeTblEntry *rte;
 	List *condition;
 
-	if (known == NULL || rel->reloptkind != RELOPT_BASEREL || rel->rtekind != RTE_RELATION ||
-		IS_DUMMY_REL(rel) || !bms_is_empty(rel->lateral_relids))
+	if (known == NULL || known->condition == NIL || rel->reloptkind != RELOPT_BASEREL ||
+		rel->rtekind != RTE_RELATION || IS_DUMMY_REL(rel) || !bms_is_empty(rel->lateral_relids))
 		return false;
 	rte = planner_rt_fetch(rel->relid, root);
 	if (rte->relid != known->relation || rte->inh || rte->tablesample != NULL ||
@@ -79,7 +83,7 @@ is_known(PlannerInfo *root, RelOptInfo *rel)
 		top = top->parent_root;
 	if (top->parse != known->query)
 		return false;
-	condition = copyObject(known->condition);
+	condition = (List *) eval_const_expressions(root, (Node *) copyObject(known->condition));
 	ChangeVarNodes((Node *) condition, 1, rel->relid, 0);
 	return predicate_implied_by(condition, extract_actual_clauses(rel->baserestrictinfo, false),
 								false);
@@ -126,6 +130,7 @@ ba_plan_known_bounds(PlannerInfo *root, RelOptInfo *rel)
 {
 	if (!is_known(root, rel))
 		return NIL;
+	known->offered[known->kind] = true;
 	return list_make2(make_bound(root, rel, TIDGreaterEqOperator, known->first_param),
 					  make_bound(root, rel, TIDLessEqOperator, known->first_param + 1));
 }
@@ -137,8 +142,8 @@ set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *r
 	TidRangePath *path;
 	QualCost cost;
 
-	if (previous_hook != NULL)
-		previous_hook(root, rel, rti, rte);
+	if (previous_pathlist != NULL)
+		previous_pathlist(root, rel, rti, rte);
 	if (!enable_tidscan)
 		return;
 	bounds = ba_plan_known_bounds(root, rel);
@@ -153,34 +158,57 @@ set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *r
 	add_path(rel, &path->path);
 }
 
-/*
- * Plans a query of whose tables something is known; the query tree is used up.
- */
-PlannedStmt *
-ba_plan_with_known_range(BaKnownRange *range, const char *text, int options, ParamListInfo params)
+static PlannedStmt *
+plan_known_query(Query *parse, const char *text, int options, ParamListInfo params)
 {
-	BaKnownRange *outer = known;
-	PlannedStmt *stmt;
+	/* the text is where the plan cache has it, so nobody else's query has it there */
+	if (known != NULL && text == known->source->query_string)
+	{
+		known->query = parse;
+		known->kind = params == NULL ? BA_PLAN_KEPT : BA_PLAN_ONCE;
+		known->planned[known->kind] = true;
+		known->offered[known->kind] = false;
+		params = known->params;
+		for (int i = 0; i < known->nvalues; i++)
+			params->params[i].pflags = known->kind == BA_PLAN_ONCE ? PARAM_FLAG_CONST : 0;
+		if (known->describe != NULL)
+			known->describe(known);
+	}
+	return previous_planner != NULL ? previous_planner(parse, text, options, params)
+									: standard_planner(parse, text, options, params);
+}
 
-	known = range;
+/*
+ * Returns a plan of a statement that core's plan cache has, as GetCachedPlan does. Where there is something to
+ * plan, what is known is made use of.
+ */
+CachedPlan *
+ba_plan_get_cached(BaKnown *what)
+{
+	BaKnown *outer = known;
+	CachedPlan *plan;
+
+	known = what;
 	PG_TRY();
 	{
-		stmt = pg_plan_query(range->query, text, options, params);
+		plan = GetCachedPlan(what->source, what->params, CurrentResourceOwner, NULL);
 	}
 	PG_FINALLY();
 	{
 		known = outer;
 	}
 	PG_END_TRY();
-	return stmt;
+	return plan;
 }
 
 /*
- * Installs the hook of the planner.
+ * Installs the hooks of the planner.
  */
 void
 ba_plan_init_known(void)
 {
-	previous_hook = set_rel_pathlist_hook;
+	previous_planner = planner_hook;
+	planner_hook = plan_known_query;
+	previous_pathlist = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = set_rel_pathlist;
 }

@@ -280,6 +280,50 @@ for (['other', 'other'], ['parts', 'part'])
 	is((finish_psql($session))[0], 'none', 'the other session');
 }
 
+# One plan does for many batches, until what it was made for has changed: the table or its index, where rows are,
+# who may read them, how large batches are, what becomes of the command's rows. Ten batches between any two changes.
+sql(q{CREATE TABLE u (id int, k int, x int);
+	INSERT INTO u SELECT n, n, 0 FROM generate_series(1, 3000) n;
+	CREATE INDEX u_k ON u (k);
+	CREATE TABLE seen (id int);
+	CREATE TABLE seen_too (id int);
+	CREATE TABLE until (n int);
+	GRANT SELECT ON u, until TO clerk;
+	GRANT SELECT, INSERT, DELETE ON seen, seen_too TO clerk;
+	SET ROLE clerk;
+	SELECT create_job('kept', 'u', key => 'k', batch_size => 20, before_command => 'DELETE FROM seen',
+		command => 'INSERT INTO seen SELECT id FROM u WHERE k BETWEEN $1 AND $2', null_command => 'SELECT',
+		throttle => '{"query": "SELECT (SELECT count(*) FROM seen) >= (SELECT n FROM until)"}')});
+for my $engine ('off', 'on')
+{
+	plans($engine, 1);
+	sql('DELETE FROM seen; INSERT INTO until VALUES (200)');
+	sql(q{SET ROLE clerk; SELECT start_job('kept')});
+	for my $change (
+		'DROP INDEX u_k',
+		'CREATE INDEX u_k ON u (k)',
+		'UPDATE u SET x = x + 1 WHERE k % 50 = 0',
+		'ALTER TABLE u ADD y int DEFAULT 7',
+		'VACUUM FULL u',
+		'REVOKE SELECT ON u FROM clerk; GRANT SELECT (id, k) ON u TO clerk',
+		'GRANT SELECT ON u TO clerk',
+		q{CREATE RULE too AS ON INSERT TO seen DO ALSO INSERT INTO seen_too VALUES (NEW.id)},
+		'DROP RULE too ON seen',
+		q{SELECT alter_job('kept', batch_size => 200)})
+	{
+		ok($node->poll_query_until('postgres', q{SELECT hold_reason ~ 'query' FROM batchagg.run ORDER BY id DESC LIMIT 1}), "engine $engine: before $change");
+		sql($_) for split /; /, $change;
+		sql(q{UPDATE until SET n = (SELECT count(*) FROM seen) + 200});
+		ok($node->poll_query_until('postgres', q{SELECT (SELECT count(*) FROM seen) >= (SELECT n FROM until)}), "engine $engine: ten batches more");
+	}
+	sql('UPDATE until SET n = 1000000');
+	ok($node->poll_query_until('postgres', q{SELECT status = 'done' FROM batchagg.run ORDER BY id DESC LIMIT 1}), "engine $engine: done");
+	is(sql('SELECT count(*), count(DISTINCT id), sum(id) FROM seen'), '3000|3000|4501500', "engine $engine: each row once");
+	is(sql('WITH too AS (DELETE FROM seen_too RETURNING id) SELECT count(*) >= 200, count(*) = count(DISTINCT id) FROM too'), 't|t',
+		"engine $engine: with both queries that a rule made");
+	sql(q{DELETE FROM until; ALTER TABLE u DROP y; SELECT alter_job('kept', batch_size => 20)});
+}
+
 # What others do meanwhile: keys that come, go and move, pages that split. Each batch compares itself with the same rows found
 # without the index, and what nobody touches is counted once.
 sql(q{CREATE TABLE busy (id int, k int PRIMARY KEY, x int) WITH (fillfactor = 90);
