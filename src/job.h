@@ -283,6 +283,7 @@ typedef struct BaPrepared
 	Oid types[4];
 	SPIPlanPtr plan;
 	int users; /* that have not released it */
+	bool forgotten;
 
 	/* of the plan that is kept, for job_command.c */
 	int64 rows;      /* of the batch it was made for, -1: not known */
@@ -290,7 +291,7 @@ typedef struct BaPrepared
 	bool has_blocks; /* it reads a range of blocks that has to be found for each batch */
 } BaPrepared;
 
-extern BaPrepared *ba_prepared_get(const char *text, int ntypes, Oid *types);
+extern BaPrepared *ba_prepared_get(const char *text, int ntypes, Oid *types, int options);
 extern void ba_prepared_release(BaPrepared *prepared, bool to_forget);
 
 /* ---- job_command.c: the command ---- */

@@ -226,7 +226,8 @@ get_plan(Batch *batch)
 {
 	Oid types[4] = {batch->range->type, batch->range->type, TIDOID, TIDOID};
 	BaKnown *known = &batch->known;
-	BaPrepared *prepared = ba_prepared_get(batch->command, known->params->numParams, types);
+	BaPrepared *prepared =
+		ba_prepared_get(batch->command, known->params->numParams, types, CURSOR_OPT_PARALLEL_OK);
 
 	batch->prepared = prepared;
 	known->source = linitial(SPI_plan_get_plan_sources(prepared->plan));

@@ -47,7 +47,8 @@ ask(BaRange *range, const char *sql, const char *first, const char *last, int64 
 	values[1] = ba_range_key_in(range, last, &isnull);
 	nulls[1] = isnull ? 'n' : ' ';
 	values[2] = Int64GetDatum(number);
-	prepared = ba_prepared_get(sql, lengthof(types), types);
+	/* planned for each range, which may be small or almost all */
+	prepared = ba_prepared_get(sql, lengthof(types), types, CURSOR_OPT_CUSTOM_PLAN);
 	PG_TRY();
 	{
 		result = SPI_execute_plan(prepared->plan, values, nulls, true, 0);

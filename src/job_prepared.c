@@ -21,12 +21,15 @@
 static List *kept = NIL;
 
 /*
- * Forgets a statement.
+ * Forgets a statement, if it is still kept, and frees it once nobody uses it.
  */
 static void
 forget(BaPrepared *prepared)
 {
 	kept = list_delete_ptr(kept, prepared);
+	prepared->forgotten = true;
+	if (prepared->users > 0)
+		return;
 	SPI_freeplan(prepared->plan);
 	pfree(prepared->text);
 	pfree(prepared);
@@ -51,10 +54,11 @@ keep(const char *text, int ntypes, Oid *types, SPIPlanPtr plan)
 }
 
 /*
- * Returns a statement with parameters of the given types, prepared. It is to be released.
+ * Returns a statement with parameters of the given types, prepared with options of a cursor. It is to be
+ * released. A text always comes with the same options.
  */
 BaPrepared *
-ba_prepared_get(const char *text, int ntypes, Oid *types)
+ba_prepared_get(const char *text, int ntypes, Oid *types, int options)
 {
 	BaPrepared *prepared;
 	SPIPlanPtr plan;
@@ -76,7 +80,7 @@ ba_prepared_get(const char *text, int ntypes, Oid *types)
 	}
 
 	SPI_connect();
-	plan = SPI_prepare_cursor(text, ntypes, types, CURSOR_OPT_PARALLEL_OK);
+	plan = SPI_prepare_cursor(text, ntypes, types, options);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", text, SPI_result_code_string(SPI_result));
 	if (SPI_keepplan(plan) != 0)
@@ -98,6 +102,6 @@ ba_prepared_release(BaPrepared *prepared, bool to_forget)
 {
 	Assert(prepared->users > 0);
 	prepared->users--;
-	if (to_forget && prepared->users == 0)
+	if (to_forget || prepared->forgotten)
 		forget(prepared);
 }
