@@ -281,23 +281,24 @@ for (['other', 'other'], ['parts', 'part'])
 }
 
 # One plan does for many batches, until what it was made for has changed: the table or its index, where rows are,
-# who may read them, how large batches are, what becomes of the command's rows. Ten batches between any two changes.
+# who may read them, how large batches are, what becomes of the command's rows. Ten batches or more between any two
+# changes: throttles are not looked at before each.
 sql(q{CREATE TABLE u (id int, k int, x int);
-	INSERT INTO u SELECT n, n, 0 FROM generate_series(1, 3000) n;
+	INSERT INTO u SELECT n, n, 0 FROM generate_series(1, 60000) n;
 	CREATE INDEX u_k ON u (k);
-	CREATE TABLE seen (id int);
-	CREATE TABLE seen_too (id int);
+	CREATE TABLE met (id int);
+	CREATE TABLE met_too (id int);
 	CREATE TABLE until (n int);
 	GRANT SELECT ON u, until TO clerk;
-	GRANT SELECT, INSERT, DELETE ON seen, seen_too TO clerk;
+	GRANT SELECT, INSERT, DELETE ON met, met_too TO clerk;
 	SET ROLE clerk;
-	SELECT create_job('kept', 'u', key => 'k', batch_size => 20, before_command => 'DELETE FROM seen',
-		command => 'INSERT INTO seen SELECT id FROM u WHERE k BETWEEN $1 AND $2', null_command => 'SELECT',
-		throttle => '{"query": "SELECT (SELECT count(*) FROM seen) >= (SELECT n FROM until)"}')});
+	SELECT create_job('kept', 'u', key => 'k', batch_size => 20, before_command => 'DELETE FROM met',
+		command => 'INSERT INTO met SELECT id FROM u WHERE k BETWEEN $1 AND $2', null_command => 'SELECT',
+		throttle => '{"query": "SELECT (SELECT count(*) FROM met) >= (SELECT n FROM until)"}')});
 for my $engine ('off', 'on')
 {
 	plans($engine, 1);
-	sql('DELETE FROM seen; INSERT INTO until VALUES (200)');
+	sql('DELETE FROM met; INSERT INTO until VALUES (200)');
 	sql(q{SET ROLE clerk; SELECT start_job('kept')});
 	for my $change (
 		'DROP INDEX u_k',
@@ -307,19 +308,19 @@ for my $engine ('off', 'on')
 		'VACUUM FULL u',
 		'REVOKE SELECT ON u FROM clerk; GRANT SELECT (id, k) ON u TO clerk',
 		'GRANT SELECT ON u TO clerk',
-		q{CREATE RULE too AS ON INSERT TO seen DO ALSO INSERT INTO seen_too VALUES (NEW.id)},
-		'DROP RULE too ON seen',
+		q{CREATE RULE too AS ON INSERT TO met DO ALSO INSERT INTO met_too VALUES (NEW.id)},
+		'DROP RULE too ON met',
 		q{SELECT alter_job('kept', batch_size => 200)})
 	{
 		ok($node->poll_query_until('postgres', q{SELECT hold_reason ~ 'query' FROM batchagg.run ORDER BY id DESC LIMIT 1}), "engine $engine: before $change");
 		sql($_) for split /; /, $change;
-		sql(q{UPDATE until SET n = (SELECT count(*) FROM seen) + 200});
-		ok($node->poll_query_until('postgres', q{SELECT (SELECT count(*) FROM seen) >= (SELECT n FROM until)}), "engine $engine: ten batches more");
+		sql(q{UPDATE until SET n = (SELECT count(*) FROM met) + 200});
+		ok($node->poll_query_until('postgres', q{SELECT (SELECT count(*) FROM met) >= (SELECT n FROM until)}), "engine $engine: ten batches more");
 	}
 	sql('UPDATE until SET n = 1000000');
 	ok($node->poll_query_until('postgres', q{SELECT status = 'done' FROM batchagg.run ORDER BY id DESC LIMIT 1}), "engine $engine: done");
-	is(sql('SELECT count(*), count(DISTINCT id), sum(id) FROM seen'), '3000|3000|4501500', "engine $engine: each row once");
-	is(sql('WITH too AS (DELETE FROM seen_too RETURNING id) SELECT count(*) >= 200, count(*) = count(DISTINCT id) FROM too'), 't|t',
+	is(sql('SELECT count(*), count(DISTINCT id), sum(id) FROM met'), '60000|60000|1800030000', "engine $engine: each row once");
+	is(sql('WITH too AS (DELETE FROM met_too RETURNING id) SELECT count(*) >= 200, count(*) = count(DISTINCT id) FROM too'), 't|t',
 		"engine $engine: with both queries that a rule made");
 	sql(q{DELETE FROM until; ALTER TABLE u DROP y; SELECT alter_job('kept', batch_size => 20)});
 }
