@@ -250,7 +250,8 @@ get_plan(Batch *batch)
 
 /*
  * Pushes the snapshot that a batch is to run with, and finds its blocks if the plan reads them. Returns
- * false where the plan is not for a batch like this.
+ * false where the plan is not for a batch like this; never if it was made for it, or rules made no query at all of the
+ * command, of which there is nothing to plan.
  *
  * A statement's snapshot has to be taken when all that it reads is locked, which is so once there is a plan: one
  * from before an ALTER TABLE that it waited for would see no row.
@@ -262,7 +263,7 @@ push_snapshot(Batch *batch)
 	bool is_new = batch->known.planned[batch->kind];
 	int64 blocks = 0;
 
-	if (!is_new && !is_alike(prepared->rows, batch->rows))
+	if (!is_new && batch->stmt != NULL && !is_alike(prepared->rows, batch->rows))
 		return false;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (!batch->known.offered[batch->kind])

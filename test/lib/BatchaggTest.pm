@@ -11,6 +11,11 @@ use Test::More;
 
 our @EXPORT = qw(new_server seed_of_run sqlstate_of start_psql finish_psql kill_postmaster no_process_left);
 
+# A file that takes longer hangs, s
+my $longest = 900;
+$SIG{ALRM} = sub { die "after $longest s this file has not come to its end" };
+alarm $longest;
+
 # A running server with the extension created in database postgres.  $conf is
 # added to its configuration, %init goes to initdb's wrapper.
 sub new_server
@@ -52,15 +57,16 @@ sub sqlstate_of
 	return (sqlstate_in($err), $err);
 }
 
-# Starts statements in a session of their own and returns at once.
+# Starts statements in a session of their own and returns at once. One argument is one transaction, unless it says
+# otherwise.
 sub start_psql
 {
-	my ($node, $sql) = @_;
+	my ($node, @sql) = @_;
 	my %session = (out => '', err => '');
 	$session{run} = IPC::Run::start(
 		[
 			'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose',
-			'-d', $node->connstr('postgres'), '-c', $sql
+			'-d', $node->connstr('postgres'), map { ('-c', $_) } @sql
 		],
 		'<', '/dev/null', '>', \$session{out}, '2>', \$session{err},
 		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));

@@ -281,24 +281,34 @@ for (['other', 'other'], ['parts', 'part'])
 }
 
 # One plan does for many batches, until what it was made for has changed: the table or its index, where rows are,
-# who may read them, how large batches are, what becomes of the command's rows. Ten batches or more between any two
-# changes: throttles are not looked at before each.
+# who may read them, how large batches are, what becomes of the command's rows. Each tenth batch waits at a gate
+# until the next change is made or waits for the batch.
 sql(q{CREATE TABLE u (id int, k int, x int);
-	INSERT INTO u SELECT n, n, 0 FROM generate_series(1, 60000) n;
+	INSERT INTO u SELECT n, n, 0 FROM generate_series(1, 20000) n;
 	CREATE INDEX u_k ON u (k);
 	CREATE TABLE met (id int);
 	CREATE TABLE met_too (id int);
-	CREATE TABLE until (n int);
-	GRANT SELECT ON u, until TO clerk;
+	GRANT SELECT ON u TO clerk;
 	GRANT SELECT, INSERT, DELETE ON met, met_too TO clerk;
+	CREATE TABLE changes (name text);
+	CREATE SEQUENCE batch;
+	CREATE FUNCTION gate() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS $$
+	BEGIN
+		IF nextval('batch') % 10 = 0 THEN
+			PERFORM pg_advisory_xact_lock_shared(1);
+		END IF;
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER gate AFTER INSERT ON met FOR EACH STATEMENT EXECUTE FUNCTION gate();
 	SET ROLE clerk;
 	SELECT create_job('kept', 'u', key => 'k', batch_size => 20, before_command => 'DELETE FROM met',
-		command => 'INSERT INTO met SELECT id FROM u WHERE k BETWEEN $1 AND $2', null_command => 'SELECT',
-		throttle => '{"query": "SELECT (SELECT count(*) FROM met) >= (SELECT n FROM until)"}')});
+		command => 'INSERT INTO met SELECT id FROM u WHERE k BETWEEN $1 AND $2', null_command => 'SELECT')});
 for my $engine ('off', 'on')
 {
 	plans($engine, 1);
-	sql('DELETE FROM met; INSERT INTO until VALUES (200)');
+	sql('SELECT setval($$batch$$, 1)');
+	my $gate = $node->background_psql('postgres');
+	$gate->query_safe('SELECT pg_advisory_lock(1)');
 	sql(q{SET ROLE clerk; SELECT start_job('kept')});
 	for my $change (
 		'DROP INDEX u_k',
@@ -310,19 +320,37 @@ for my $engine ('off', 'on')
 		'GRANT SELECT ON u TO clerk',
 		q{CREATE RULE too AS ON INSERT TO met DO ALSO INSERT INTO met_too VALUES (NEW.id)},
 		'DROP RULE too ON met',
-		q{SELECT alter_job('kept', batch_size => 200)})
+		q{SELECT alter_job('kept', batch_size => 200)},
+		'DROP TRIGGER gate ON met')
 	{
-		ok($node->poll_query_until('postgres', q{SELECT hold_reason ~ 'query' FROM batchagg.run ORDER BY id DESC LIMIT 1}), "engine $engine: before $change");
-		sql($_) for split /; /, $change;
-		sql(q{UPDATE until SET n = (SELECT count(*) FROM met) + 200});
-		ok($node->poll_query_until('postgres', q{SELECT (SELECT count(*) FROM met) >= (SELECT n FROM until)}), "engine $engine: ten batches more");
+		ok($node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND NOT granted)}),
+			"engine $engine: a batch waits before $change");
+		my $session = start_psql($node, q{SET application_name = 'change'}, split(/; /, $change), "INSERT INTO changes VALUES (\$\$$change\$\$)");
+		ok($node->poll_query_until('postgres', qq{SELECT EXISTS (SELECT FROM changes WHERE name = \$\$$change\$\$)
+				OR EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'change' AND wait_event_type = 'Lock')}),
+			"engine $engine: it is made, or waits for the batch");
+		# who waits for the lock gets it, and keeps it until the end of the batch
+		$gate->query_safe('SELECT pg_advisory_unlock(1)');
+		$gate->query_safe('SELECT pg_advisory_lock(1)');
+		is((finish_psql($session))[0], 'none', "engine $engine: $change");
 	}
-	sql('UPDATE until SET n = 1000000');
+	$gate->quit;
 	ok($node->poll_query_until('postgres', q{SELECT status = 'done' FROM batchagg.run ORDER BY id DESC LIMIT 1}), "engine $engine: done");
-	is(sql('SELECT count(*), count(DISTINCT id), sum(id) FROM met'), '60000|60000|1800030000', "engine $engine: each row once");
+	is(sql('SELECT count(*), count(DISTINCT id), sum(id) FROM met'), '20000|20000|200010000', "engine $engine: each row once");
 	is(sql('WITH too AS (DELETE FROM met_too RETURNING id) SELECT count(*) >= 200, count(*) = count(DISTINCT id) FROM too'), 't|t',
 		"engine $engine: with both queries that a rule made");
-	sql(q{DELETE FROM until; ALTER TABLE u DROP y; SELECT alter_job('kept', batch_size => 20)});
+	sql(q{TRUNCATE changes; ALTER TABLE u DROP y; SELECT alter_job('kept', batch_size => 20);
+		CREATE TRIGGER gate AFTER INSERT ON met FOR EACH STATEMENT EXECUTE FUNCTION gate()});
+}
+
+# Rules may leave nothing of a command that is planned.
+plans('off', 0);
+for my $action ('NOTHING', 'NOTIFY met')
+{
+	sql("CREATE RULE instead AS ON INSERT TO met DO INSTEAD $action");
+	is(sql(q{CALL run_job('kept'); SELECT status FROM batchagg.run ORDER BY id DESC LIMIT 1}), 'done', "instead: $action");
+	is(sql('SELECT count(*) FROM met'), '0', 'nothing is done');
+	sql('DROP RULE instead ON met');
 }
 
 # What others do meanwhile: keys that come, go and move, pages that split. Each batch compares itself with the same rows found
@@ -335,7 +363,6 @@ sql(q{CREATE TABLE busy (id int, k int PRIMARY KEY, x int) WITH (fillfactor = 90
 		SELECT $1, $2, a.n, a.ids, b.n, b.ids, a.untouched
 		FROM (SELECT count(*) AS n, sum(id) AS ids, count(*) FILTER (WHERE k % 100 = 0) AS untouched FROM busy WHERE k BETWEEN $1 AND $2) a,
 			(SELECT count(*) AS n, sum(id) AS ids FROM busy WHERE k + 0 BETWEEN $1 AND $2) b');});
-plans('off', 0);
 my @sessions;
 for my $session (0, 1)
 {
