@@ -58,9 +58,10 @@ SQL_PARTS = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
 EXTRA_CLEAN = $(DATA_built)
 
 # Warnings that core's own headers raise under -Wextra are left out. The headers
-# of 15 declare callbacks with (), which newer compilers' C23 reads as (void).
+# of 15 declare callbacks with (), which newer compilers' C23 reads as (void). Protected
+# symbols are not looked up when the library is loaded, nor at calls within it.
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
-	-Wno-missing-field-initializers -fno-math-errno $(BATCHAGG_CFLAGS)
+	-Wno-missing-field-initializers -fno-math-errno -fvisibility=protected $(BATCHAGG_CFLAGS)
 
 # The runners take answers from expected/, inputs from test/ (and from ./sql
 # first: a part of the install script must not have a test's name).

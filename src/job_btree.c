@@ -239,7 +239,7 @@ walk(BaBtree *btree, Datum first, Datum last, Visit visit, void *state)
 	Relation index = btree->index;
 	BTScanInsert begin = make_search_key(index, first);
 	BTScanInsert end = make_search_key(index, last);
-	BaBufferTrack track = {InvalidBuffer, 0};
+	BaBufferTrack track = {0};
 	bool begun = false;
 	bool more = true;
 	Buffer buffer;
@@ -257,7 +257,7 @@ walk(BaBtree *btree, Datum first, Datum last, Visit visit, void *state)
 		Buffer ahead = InvalidBuffer;
 
 		ba_test_for_old_snapshot(GetActiveSnapshot(), index, page);
-		ba_scan_track_buffer(&track, buffer);
+		ba_scan_track_buffer(&track, BufferGetBlockNumber(buffer), buffer);
 		if (P_RIGHTMOST(opaque))
 			more = false;
 		if (!P_IGNORE(opaque) && from <= to)

@@ -50,19 +50,20 @@ extern BaRows *ba_scan_rows(BaScan *scan);
 extern const BaScanCounts *ba_scan_counts(const BaScan *scan);
 
 /*
- * Where pages were found in the buffer pool: pages read one after the other often lie side by side. All
+ * Where a page was found in the buffer pool last: pages read one after the other often lie side by side. All
  * zeros before the first.
  */
 typedef struct BaBufferTrack
 {
-	Buffer last;
-	int step; /* from the buffer before to that */
+	Buffer buffer;
+	BlockNumber block;
+	int step; /* from the buffer of a block to that of the next; 0: not known */
 } BaBufferTrack;
 
 /* in scan_buffer.c */
 extern Buffer ba_scan_try_buffer(Relation rel, BlockNumber block, BufferAccessStrategy strategy,
 								 const BaBufferTrack *track);
-extern void ba_scan_track_buffer(BaBufferTrack *track, Buffer buffer);
+extern void ba_scan_track_buffer(BaBufferTrack *track, BlockNumber block, Buffer buffer);
 
 /* in scan_filter.c: conjuncts in the order given, each on what the ones before left */
 typedef struct BaFilter BaFilter;

@@ -10,8 +10,8 @@
  *
  * A sixth of the time of scanning a large table in memory was that lookup: it
  * goes from one cold cache line to the next. But pages that were read one after the
- * other often lie so in the buffer pool. So the buffer that lies as far
- * from the last one as that did from the one before is tried first, with
+ * other often lie so in the buffer pool. So the buffer that lies where
+ * the last ones lead one to expect is tried first, also where workers leave blocks out, with
  * ReadRecentBuffer, which pins it if it has the page and counts a hit. The one thing
  * it does not do is to raise a buffer's usage count; so it is called where core
  * would not raise it either, and the buffers are left as core would leave them.
@@ -28,6 +28,9 @@
 
 #include "compat.h"
 #include "scan_internal.h"
+
+/* Buffers that lie further apart have nothing to do with each other. */
+#define LONGEST_STEP 16
 
 /*
  * Returns the block to begin with, InvalidBlockNumber if there is none.
@@ -89,7 +92,8 @@ Buffer
 ba_scan_try_buffer(Relation rel, BlockNumber block, BufferAccessStrategy strategy,
 				   const BaBufferTrack *track)
 {
-	Buffer expected = track->last + track->step;
+	int64 distance = (int64) block - track->block;
+	int64 expected = track->buffer + track->step * distance;
 	BufferDesc *buffer;
 
 	if (track->step == 0 || expected <= 0 || expected > NBuffers)
@@ -108,15 +112,22 @@ ba_scan_try_buffer(Relation rel, BlockNumber block, BufferAccessStrategy strateg
 }
 
 /*
- * Takes note of the buffer that a page was found in.
+ * Takes note of the buffer that a block was found in. The step stays as it was where this buffer lies
+ * somewhere else: the next may well follow it in the same way.
  */
 void
-ba_scan_track_buffer(BaBufferTrack *track, Buffer buffer)
+ba_scan_track_buffer(BaBufferTrack *track, BlockNumber block, Buffer buffer)
 {
+	int64 blocks = (int64) block - track->block;
+	int64 buffers = (int64) buffer - track->buffer;
+
 	if (BufferIsLocal(buffer))
 		return;
-	track->step = track->last > 0 ? buffer - track->last : 0;
-	track->last = buffer;
+	if (track->buffer > 0 && blocks != 0 && buffers % blocks == 0 &&
+		Abs(buffers / blocks) <= LONGEST_STEP)
+		track->step = buffers / blocks;
+	track->buffer = buffer;
+	track->block = block;
 }
 
 /*
@@ -129,7 +140,7 @@ read_block(BaScan *scan, HeapScanDesc heap, BlockNumber block)
 
 	if (buffer == InvalidBuffer)
 		buffer = ReadBufferExtended(scan->rel, MAIN_FORKNUM, block, RBM_NORMAL, heap->rs_strategy);
-	ba_scan_track_buffer(&scan->track, buffer);
+	ba_scan_track_buffer(&scan->track, block, buffer);
 	return buffer;
 }
 

@@ -21,6 +21,8 @@
 #endif
 
 #include "access/parallel.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
 
 #include "scan_internal.h"
 
@@ -30,19 +32,31 @@
 #define UNMAP_AT_MOST (1024 * 1024)
 #define UNMAP_AT_LEAST (64 * 1024)
 
+/* With a page the kernel maps what lies in the same block of this size, as far as it is in memory. */
+#define MAPPED_AROUND (64 * 1024)
+
 /*
- * Lets go of the pages noted.
+ * Lets go of the pages noted, and of what was mapped along with them below and above, as told.
  */
 static void
-unmap(BaScan *scan)
+unmap(BaScan *scan, bool below, bool above)
 {
 	long size = sysconf(_SC_PAGESIZE);
-	char *from = (char *) TYPEALIGN(size, scan->read_from);
-	char *end = (char *) TYPEALIGN_DOWN(size, scan->read_end);
+	char *from = scan->read_from;
+	char *end = scan->read_end;
+
+	/* Pages that lie alone may be mapped again soon, along with others. */
+	if (end - from < UNMAP_AT_LEAST)
+		return;
+	if (below)
+		from = Max((char *) TYPEALIGN_DOWN(MAPPED_AROUND, from), BufferBlocks);
+	if (above)
+		end = Min((char *) TYPEALIGN(MAPPED_AROUND, end), BufferBlocks + (Size) NBuffers * BLCKSZ);
+	from = (char *) TYPEALIGN(size, from);
+	end = (char *) TYPEALIGN_DOWN(size, end);
 
 	/* If this fails (pages may be huge, and only part of one is ours) they stay mapped. */
-	if (end - from >= UNMAP_AT_LEAST)
-		(void) madvise(from, end - from, MADV_DONTNEED);
+	(void) madvise(from, end - from, MADV_DONTNEED);
 	scan->read_from = scan->read_end = NULL;
 }
 
@@ -52,20 +66,25 @@ unmap(BaScan *scan)
 void
 ba_scan_unmap(BaScan *scan, Page page)
 {
+	bool upwards = page == scan->read_end;
+	bool downwards = page + BLCKSZ == scan->read_from;
+
 	if (scan->parallel == NULL || !IsParallelWorker())
 		return;
-	if (page == scan->read_end)
+	if (upwards)
 		scan->read_end += BLCKSZ;
-	else if (page + BLCKSZ == scan->read_from)
+	else if (downwards)
 		scan->read_from -= BLCKSZ;
 	else
 	{
-		unmap(scan);
+		unmap(scan, true, true);
 		scan->read_from = page;
 		scan->read_end = page + BLCKSZ;
 	}
+
+	/* what comes next is in use already */
 	if (scan->read_end - scan->read_from >= UNMAP_AT_MOST)
-		unmap(scan);
+		unmap(scan, upwards, downwards);
 }
 
 #else
