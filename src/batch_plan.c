@@ -242,7 +242,7 @@ is_repeatable(PlannedStmt *stmt)
 	for (Plan *plan = stmt->planTree; plan != NULL; plan = outerPlan(plan))
 	{
 		if (!IsA(plan, Agg) && !IsA(plan, Sort) && !IsA(plan, TidRangeScan) &&
-			!ba_node_is_batchagg(plan))
+			!ba_node_is_batchagg(plan) && !ba_node_is_batchscan(plan))
 			return false;
 	}
 	return true;

@@ -1,6 +1,6 @@
 /*
  * node.h
- *		The custom scan "BatchAgg" as a plan and while it runs.
+ *		The custom scans "BatchAgg" and "BatchScan" as plans and while they run.
  *
  * What a BatchAgg computes stands in its custom_scan_tlist, as expressions over
  * the table's columns: first its output columns, each a key or a partial Aggref;
@@ -8,7 +8,7 @@
  * applied. So setrefs.c keeps all range table indexes right, and nothing about the
  * query has to be encoded anywhere else. custom_private holds one integer,
  * the number of output columns. The conjuncts stand in custom_exprs as well, where core looks for
- * parameters.
+ * parameters. A BatchScan is the same with the table's columns in place of keys and aggregates.
  */
 #ifndef NODE_H
 #define NODE_H
@@ -58,13 +58,6 @@ typedef struct BaNodeShared
 	BaNodeCounts counts[FLEXIBLE_ARRAY_MEMBER]; /* a worker each */
 } BaNodeShared;
 
-/* A condition ctid >= value or ctid <= value: part of the range that is scanned. */
-typedef struct BaNodeBound
-{
-	bool is_lower;
-	ExprState *value;
-} BaNodeBound;
-
 typedef enum BaNodePhase
 {
 	BA_NODE_READ, /* the table is being read into groups */
@@ -87,8 +80,7 @@ typedef struct BaNode
 	int nlongs; /* keys and arguments whose values may be long */
 	BaExpr **longs;
 	BaFilter *filter; /* NULL for none */
-	int nbounds;
-	BaNodeBound *bounds;
+	List *bounds;     /* of ba_node_take_bound */
 	BaScan *scan;     /* NULL until the first row is wanted */
 	BaSlice *slice;   /* of the rows at hand, where all of them are too much */
 	int slice_rows;   /* that it has at most */
@@ -122,14 +114,31 @@ extern void ba_node_init(void);
 extern const CustomPathMethods ba_node_path_methods;
 extern const CustomScanMethods ba_node_scan_methods;
 
+extern CustomScan *ba_node_make_plan(RelOptInfo *rel, CustomPath *path, List *tlist, List *columns,
+									 List *bounds, List *clauses);
+extern int ba_node_count_columns(const CustomScan *cscan);
+
+/* in node_bounds.c */
+extern Expr *ba_node_match_tid_bound(Expr *clause, Index relid, bool *is_lower);
+extern bool ba_node_take_bound(CustomScanState *css, Expr *condition, List **bounds);
+extern void ba_node_limit_scan(CustomScanState *css, List *bounds, BaScan *scan);
+
+/* in node_rows.c */
+extern const CustomPathMethods ba_node_rows_path_methods;
+extern const CustomScanMethods ba_node_rows_scan_methods;
+
 static inline bool
 ba_node_is_batchagg(const Plan *plan)
 {
 	return IsA(plan, CustomScan) && ((const CustomScan *) plan)->methods == &ba_node_scan_methods;
 }
 
-extern Expr *ba_node_match_tid_bound(Expr *clause, Index relid, bool *is_lower);
-extern int ba_node_count_columns(const CustomScan *cscan);
+static inline bool
+ba_node_is_batchscan(const Plan *plan)
+{
+	return IsA(plan, CustomScan) &&
+		   ((const CustomScan *) plan)->methods == &ba_node_rows_scan_methods;
+}
 
 /* in node_exec.c */
 extern Node *ba_node_create(CustomScan *cscan);
@@ -145,5 +154,8 @@ extern void ba_node_shutdown(CustomScanState *css);
 
 /* in node_explain.c */
 extern void ba_node_explain(CustomScanState *css, List *ancestors, ExplainState *es);
+extern void ba_node_explain_filter(CustomScanState *css, List *ancestors, ExplainState *es);
+extern void ba_node_explain_scan(const BaNodeCounts *mine, const BaNodeCounts *others, bool filters,
+								 double loops, ExplainState *es);
 
 #endif

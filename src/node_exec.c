@@ -84,25 +84,6 @@ find_agg(BaNode *node, Aggref *aggref)
 }
 
 /*
- * Takes a condition of WHERE: as a bound of the scan, or to *conjuncts.
- */
-static void
-add_condition(BaNode *node, Expr *condition, List **conjuncts)
-{
-	CustomScan *cscan = (CustomScan *) node->css.ss.ps.plan;
-	BaNodeBound *bound = &node->bounds[node->nbounds];
-	Expr *value = ba_node_match_tid_bound(condition, cscan->scan.scanrelid, &bound->is_lower);
-
-	if (value == NULL)
-		*conjuncts = lappend(*conjuncts, condition);
-	else
-	{
-		bound->value = ExecInitExprWithParams(value, node->css.ss.ps.state->es_param_list_info);
-		node->nbounds++;
-	}
-}
-
-/*
  * Notes a key or argument whose values may take much memory, in the group or while it is computed.
  */
 static void
@@ -130,14 +111,16 @@ compile(BaNode *node)
 	node->key_vectors = palloc(sizeof(BaVector *) * total);
 	node->aggs = palloc0(sizeof(BaNodeAgg) * total);
 	node->columns = palloc(sizeof(BaNodeColumn) * total);
-	node->bounds = palloc(sizeof(BaNodeBound) * total);
 	node->slice = ba_slice_create(node->memory);
 	foreach (cell, cscan->custom_scan_tlist)
 	{
 		Expr *expr = ((TargetEntry *) lfirst(cell))->expr;
 
 		if (foreach_current_index(cell) >= ba_node_count_columns(cscan))
-			add_condition(node, expr, &conjuncts);
+		{
+			if (!ba_node_take_bound(&node->css, expr, &node->bounds))
+				conjuncts = lappend(conjuncts, expr);
+		}
 		else if (IsA(expr, Aggref))
 		{
 			ba_kernel_check_acl((Aggref *) expr);
@@ -296,41 +279,6 @@ group_memory(BaNode *node)
 }
 
 /*
- * Limits the scan to the range of TIDs that the conditions on ctid leave, which may be none.
- */
-static void
-limit_scan(BaNode *node)
-{
-	ExprContext *econtext = node->css.ss.ps.ps_ExprContext;
-	ItemPointerData first;
-	ItemPointerData last;
-
-	if (node->nbounds == 0)
-		return;
-	ItemPointerSet(&first, 0, InvalidOffsetNumber);
-	ItemPointerSet(&last, InvalidBlockNumber, PG_UINT16_MAX);
-	for (int i = 0; i < node->nbounds; i++)
-	{
-		BaNodeBound *bound = &node->bounds[i];
-		bool isnull;
-		Datum value = ExecEvalExprSwitchContext(bound->value, econtext, &isnull);
-		ItemPointer tid = (ItemPointer) DatumGetPointer(value);
-
-		if (isnull)
-		{
-			/* true of no row: any empty range will do */
-			ItemPointerSet(&first, InvalidBlockNumber, PG_UINT16_MAX);
-			ItemPointerSet(&last, 0, InvalidOffsetNumber);
-			break;
-		}
-		if (bound->is_lower ? ItemPointerCompare(tid, &first) > 0
-							: ItemPointerCompare(tid, &last) < 0)
-			ItemPointerCopy(tid, bound->is_lower ? &first : &last);
-	}
-	ba_scan_limit(node->scan, &first, &last);
-}
-
-/*
  * Returns as many of the rows that were not added yet as have values that can be held.
  */
 static BaRows *
@@ -396,7 +344,7 @@ read_table(BaNode *node)
 	}
 	if (!node->started)
 	{
-		limit_scan(node);
+		ba_node_limit_scan(&node->css, node->bounds, node->scan);
 		node->started = true;
 	}
 	while ((rows = next_rows(node)) != NULL)

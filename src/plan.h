@@ -28,10 +28,15 @@ extern PathTarget *ba_plan_make_target(PlannerInfo *root, PathTarget *target, No
 extern bool ba_plan_is_supported(PlannerInfo *root, RelOptInfo *rel, PathTarget *target);
 extern bool ba_plan_has_tid_bound(RelOptInfo *rel);
 extern List *ba_plan_find_leaves(PlannerInfo *root, RelOptInfo *rel);
+extern bool ba_plan_is_supported_table(PlannerInfo *root, RelOptInfo *rel);
 extern bool ba_plan_is_supported_leaf(PlannerInfo *root, RelOptInfo *rel, PathTarget *target);
 
 /* in plan_cost.c */
 extern void ba_plan_cost(PlannerInfo *root, CustomPath *custom_path, double groups);
+extern void ba_plan_cost_rows(PlannerInfo *root, Path *path, List *bounds);
+
+/* in plan_rows.c */
+extern void ba_plan_add_rows_path(PlannerInfo *root, RelOptInfo *rel, List *bounds);
 
 /* in plan_known.c */
 

@@ -1,6 +1,6 @@
 /*
  * plan_cost.c
- *		What a BatchAgg costs, in the planner's units.
+ *		What a BatchAgg or a BatchScan costs, in the planner's units.
  *
  *		pages		as a sequential scan reads them
  *		rows		BA_ROW_COST of cpu_tuple_cost each, for core takes about 65 ns a row that
@@ -51,26 +51,20 @@ estimate_states(double rows, double groups, double capacity)
 }
 
 /*
- * Sets rows and costs of a BatchAgg's path, whose parent, target and parallel_workers are set, for
- * a table that has that many groups.
+ * Sets what it costs to find the rows of a table, or of a range of TIDs that is known to be enough: to read
+ * pages, and to filter rows.
  */
-void
-ba_plan_cost(PlannerInfo *root, CustomPath *custom_path, double groups)
+static void
+cost_scan(PlannerInfo *root, RelOptInfo *rel, List *known_bounds, Cost *page_cost, Cost *row_cost)
 {
-	Path *path = &custom_path->path;
-	RelOptInfo *rel = path->parent;
-	double page_cost;
-	double divisor = 1;
+	double one_page_cost;
 	double left = rel->tuples;
 	double pages = rel->pages;
-	Cost row_cost;
-	Cost work = 0;
-	Size width = BA_RECORD_BYTES;
-	List *bounds = list_copy(custom_path->custom_private);
+	List *bounds = list_copy(known_bounds);
 	List *others = NIL;
 	ListCell *cell;
 
-	get_tablespace_page_costs(rel->reltablespace, NULL, &page_cost);
+	get_tablespace_page_costs(rel->reltablespace, NULL, &one_page_cost);
 
 	/* A range of TIDs is what the scan is limited to; the other conditions come after. */
 	foreach (cell, rel->baserestrictinfo)
@@ -90,17 +84,55 @@ ba_plan_cost(PlannerInfo *root, CustomPath *custom_path, double groups)
 		pages = ceil(pages * fraction);
 		left *= fraction;
 	}
-	row_cost = cpu_tuple_cost * BA_ROW_COST * left;
+	*page_cost = one_page_cost * pages;
+	*row_cost = cpu_tuple_cost * BA_ROW_COST * left;
 	foreach (cell, others)
 	{
 		RestrictInfo *rinfo = lfirst(cell);
 		List *clauses = list_make1(rinfo);
 
-		row_cost += ba_expr_cost(root, rinfo->clause, rel->relid) * left;
+		*row_cost += ba_expr_cost(root, rinfo->clause, rel->relid) * left;
 		left *= clauselist_selectivity(root, clauses, rel->relid, JOIN_INNER, NULL);
 		list_free(clauses);
 	}
-	left = rel->rows;
+}
+
+/*
+ * Sets rows and costs of a BatchScan's path, whose parent and target are set, and which has known bounds.
+ */
+void
+ba_plan_cost_rows(PlannerInfo *root, Path *path, List *bounds)
+{
+	Cost page_cost;
+	Cost row_cost;
+
+	cost_scan(root, path->parent, bounds, &page_cost, &row_cost);
+	path->rows = path->parent->rows;
+	path->startup_cost = BA_START_COST * cpu_tuple_cost + path->pathtarget->cost.startup;
+	path->total_cost =
+		path->startup_cost + page_cost + row_cost +
+		path->rows * (cpu_tuple_cost + path->pathtarget->cost.per_tuple +
+					  BA_COLUMN_COST * cpu_operator_cost * list_length(path->pathtarget->exprs));
+}
+
+/*
+ * Sets rows and costs of a BatchAgg's path, whose parent, target and parallel_workers are set, for
+ * a table that has that many groups.
+ */
+void
+ba_plan_cost(PlannerInfo *root, CustomPath *custom_path, double groups)
+{
+	Path *path = &custom_path->path;
+	RelOptInfo *rel = path->parent;
+	double divisor = 1;
+	double left = rel->rows;
+	Cost page_cost;
+	Cost row_cost;
+	Cost work = 0;
+	Size width = BA_RECORD_BYTES;
+	ListCell *cell;
+
+	cost_scan(root, rel, custom_path->custom_private, &page_cost, &row_cost);
 	foreach (cell, path->pathtarget->exprs)
 	{
 		Expr *expr = lfirst(cell);
@@ -136,6 +168,6 @@ ba_plan_cost(PlannerInfo *root, CustomPath *custom_path, double groups)
 	}
 	path->rows = clamp_row_est(
 		estimate_states(left / divisor, groups, ba_node_memory_limit() / (double) width));
-	path->startup_cost = BA_START_COST * cpu_tuple_cost + page_cost * pages + row_cost / divisor;
+	path->startup_cost = BA_START_COST * cpu_tuple_cost + page_cost + row_cost / divisor;
 	path->total_cost = path->startup_cost + cpu_tuple_cost * path->rows;
 }

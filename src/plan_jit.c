@@ -43,7 +43,7 @@ engine_cost(Plan *plan)
 	switch (nodeTag(plan))
 	{
 		case T_CustomScan:
-			if (ba_node_is_batchagg(plan))
+			if (ba_node_is_batchagg(plan) || ba_node_is_batchscan(plan))
 				return plan->total_cost;
 			return engine_cost_of_list(((CustomScan *) plan)->custom_plans);
 		case T_Append:

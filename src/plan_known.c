@@ -5,8 +5,8 @@
  * Whoever has a query planned may know more of a table than the query says: that all rows which
  * meet a condition, and which the snapshot of the query's execution sees, lie in some range
  * of TIDs. If then the conditions by which the query restricts the table imply that condition,
- * reading that range reads all that the query wants. So beside core's paths for the table there is a TID
- * range scan, and a BatchAgg of the table is limited to the range; costs decide. Nothing of the query changes,
+ * reading that range reads all that the query wants. So beside core's paths for the table there are a TID
+ * range scan and a BatchScan, and a BatchAgg of the table is limited to the range; costs decide. Nothing of the query changes,
  * nor any estimate of rows.
  *
  * That conditions are implied is for core's prover to tell (predtest.c), from those that
@@ -136,26 +136,29 @@ ba_plan_known_bounds(PlannerInfo *root, RelOptInfo *rel)
 }
 
 static void
-set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+add_tid_range_path(PlannerInfo *root, RelOptInfo *rel, List *bounds)
 {
-	List *bounds;
-	TidRangePath *path;
+	TidRangePath *path = create_tidrangescan_path(root, rel, bounds, NULL);
 	QualCost cost;
-
-	if (previous_pathlist != NULL)
-		previous_pathlist(root, rel, rti, rte);
-	if (!enable_tidscan)
-		return;
-	bounds = ba_plan_known_bounds(root, rel);
-	if (bounds == NIL)
-		return;
-	path = create_tidrangescan_path(root, rel, bounds, NULL);
 
 	/* Core has taken off what the bounds cost as conditions of the query, which they are not. */
 	cost_qual_eval(&cost, bounds, root);
 	path->path.total_cost += cost.per_tuple * rel->tuples *
 							 clauselist_selectivity(root, bounds, rel->relid, JOIN_INNER, NULL);
 	add_path(rel, &path->path);
+}
+
+static void
+set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+{
+	List *bounds;
+
+	if (previous_pathlist != NULL)
+		previous_pathlist(root, rel, rti, rte);
+	bounds = ba_plan_known_bounds(root, rel);
+	if (bounds != NIL && enable_tidscan)
+		add_tid_range_path(root, rel, bounds);
+	ba_plan_add_rows_path(root, rel, bounds);
 }
 
 static PlannedStmt *

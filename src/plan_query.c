@@ -245,10 +245,10 @@ ba_plan_find_leaves(PlannerInfo *root, RelOptInfo *rel)
 }
 
 /*
- * Tells whether the engine can read a leaf: core's own heap, with supported conditions.
+ * Tells whether the engine can read a table: core's own heap, with supported conditions.
  */
 bool
-ba_plan_is_supported_leaf(PlannerInfo *root, RelOptInfo *rel, PathTarget *target)
+ba_plan_is_supported_table(PlannerInfo *root, RelOptInfo *rel)
 {
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
 	Relation relation;
@@ -259,5 +259,14 @@ ba_plan_is_supported_leaf(PlannerInfo *root, RelOptInfo *rel, PathTarget *target
 	relation = table_open(rte->relid, NoLock);
 	is_heap = relation->rd_tableam == GetHeapamTableAmRoutine();
 	table_close(relation, NoLock);
-	return is_heap && is_supported_filter(rel) && is_supported_target(target, rel->relid);
+	return is_heap && is_supported_filter(rel);
+}
+
+/*
+ * Tells whether the engine can aggregate a leaf.
+ */
+bool
+ba_plan_is_supported_leaf(PlannerInfo *root, RelOptInfo *rel, PathTarget *target)
+{
+	return ba_plan_is_supported_table(root, rel) && is_supported_target(target, rel->relid);
 }

@@ -18,7 +18,7 @@ BEGIN
 	PERFORM set_config('batchagg.enabled', 'on', false), set_config('batchagg.debug_force_engine', 'on', false);
 	run_by := 'core';
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-		IF line ~ 'Custom Scan \(BatchAgg\)' THEN
+		IF line ~ 'Custom Scan \(Batch(Agg|Scan)\)' THEN
 			run_by := 'engine';
 		END IF;
 	END LOOP;
