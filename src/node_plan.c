@@ -20,8 +20,8 @@ ba_node_make_plan(RelOptInfo *rel, CustomPath *path, List *tlist, List *columns,
 				  List *clauses)
 {
 	CustomScan *cscan = makeNode(CustomScan);
-	List *quals = list_concat(extract_actual_clauses(bounds, false),
-							  extract_actual_clauses(clauses, false));
+	List *quals =
+		list_concat(extract_actual_clauses(bounds, false), extract_actual_clauses(clauses, false));
 	ListCell *cell;
 
 	cscan->custom_private = list_make1(makeInteger(list_length(columns)));
