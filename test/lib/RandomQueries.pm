@@ -489,7 +489,7 @@ sub random_query
 	my $order = $n ? ' ORDER BY ' . join(', ', map { $_ + 1 . pick('', ' DESC', ' NULLS FIRST') } 0 .. $n - 1) : '';
 
 	my $shape = pick(
-		('plain') x 8, 'ordered', 'limited', 'lateral', 'correlated', 'scalar', 'initplan', 'cte', 'union', 'join', 'above', 'pruned');
+		('plain') x 8, 'rows', 'rows', 'ordered', 'limited', 'lateral', 'correlated', 'scalar', 'initplan', 'cte', 'union', 'join', 'above', 'pruned');
 	my $sql = $core;
 	# of equal keys that look different, any may come first of a sort
 	if (($shape eq 'ordered' || $shape eq 'limited') && $n && !$query->{ambiguous})
@@ -511,6 +511,16 @@ sub random_query
 		my ($first) = grep { $aggregates[$_] !~ /^(?:min|max|bool_and|bool_or|every)\b/ } 0 .. $#aggregates;
 		$sql = "SELECT o.v, (SELECT $aggregates[$first] FROM $from$where$and) FROM dim o";
 		$query->{fuzzy} = [ 0, $query->{fuzzy}[ $n + $first ] ];
+	}
+	elsif ($shape eq 'rows')
+	{
+		# no aggregation, but a range of TIDs: nothing depends on an order
+		my @columns = @keys ? @keys : 't.k';
+		my $tid = sub { "'(" . int(rand 12) . ',' . int(rand 60) . ")'" };
+		my $range = pick('t.ctid >= ' . $tid->(), 't.ctid <= ' . $tid->(), "t.ctid BETWEEN '(0,1)' AND " . $tid->());
+		$sql = 'SELECT ' . join(', ', @columns) . " FROM $from" . pick('', '', ' JOIN dim ON dim.v = t.k') . ($where eq '' ? ' WHERE ' : "$where AND ") . $range;
+		$query->{fuzzy} = [ (0) x @columns ];
+		$query->{order} = 0;
 	}
 	elsif ($shape eq 'scalar')
 	{

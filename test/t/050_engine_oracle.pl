@@ -224,9 +224,9 @@ for my $t (1 .. $tables)
 			next if $q->{shape} eq 'limited' && $core->{state} ne $got->{state};
 			my $why = difference($core, $got, $in_order ? [] : $q->{fuzzy});
 			$count{compared}++;
-			$count{engine}++ if $way eq 'engine' && $plan =~ /BatchAgg/;
+			$count{engine}++ if $way eq 'engine' && $plan =~ /Batch(?:Agg|Scan)/;
 			$count{parallel}++ if $way eq 'parallel' && $plan =~ /Gather.*BatchAgg/s;
-			if ($way eq 'engine' && $plan =~ /BatchAgg/)
+			if ($way eq 'engine' && $plan =~ /Batch(?:Agg|Scan)/)
 			{
 				$seen{$_}++ for $q->{sql} =~ /\b(sum|avg|min|max|count|variance|var_pop|stddev|stddev_pop|bool_and|bool_or|every|exact_sum|stats_agg)\(/g;
 				$seen{$_}++ for "form $q->{form}", "shape $q->{shape}", ($q->{sql} =~ /FILTER/ ? 'filter' : ());
@@ -254,7 +254,7 @@ cmp_ok($count{engine}, '>', $count{queries} * 0.6, 'most run in the engine');
 cmp_ok($count{parallel}, '>', $count{queries} * 0.1, 'many run in workers');
 ok($seen{$_}, "the engine ran $_")
   for qw(sum avg min max count variance var_pop stddev stddev_pop bool_and bool_or every exact_sum stats_agg filter),
-  'form plain', 'form prepared', 'form cursor', map { "shape $_" } qw(lateral correlated scalar initplan cte union join above pruned);
+  'form plain', 'form prepared', 'form cursor', map { "shape $_" } qw(rows lateral correlated scalar initplan cte union join above pruned);
 
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC|terminated by signal|XX000/, 'nothing crashed');
 unlike(slurp_file($node->logfile), qr/WARNING:.*(?:leak|reference|snapshot|not closed)/, 'no leak was warned of');
