@@ -296,6 +296,7 @@ extern void ba_prepared_release(BaPrepared *prepared, bool to_forget);
 
 /* ---- job_command.c: the command ---- */
 
+extern void ba_command_use_setting(const char *name, const char *value);
 extern void ba_command_use_settings(const BaJob *job);
 extern Query *ba_command_analyze(const char *what, const char *command, const Oid *types,
 								 int ntypes);

@@ -19,12 +19,14 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/params.h"
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
+#include "storage/proc.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
@@ -38,14 +40,13 @@
 #include "plan.h"
 
 /*
- * Sets a setting for the rest of the transaction, unless it has that value.
+ * Sets a setting for the rest of the transaction.
  */
-static void
-use_setting(const char *name, const char *value)
+void
+ba_command_use_setting(const char *name, const char *value)
 {
-	if (strcmp(GetConfigOption(name, false, false), value) != 0)
-		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
-								 false);
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+							 false);
 }
 
 /*
@@ -55,11 +56,10 @@ use_setting(const char *name, const char *value)
 void
 ba_command_use_settings(const BaJob *job)
 {
-	char timeout[20];
-
-	snprintf(timeout, sizeof(timeout), "%d", job->lock_timeout);
-	use_setting("search_path", job->search_path);
-	use_setting("lock_timeout", timeout);
+	if (strcmp(namespace_search_path, job->search_path) != 0)
+		ba_command_use_setting("search_path", job->search_path);
+	if (LockTimeout != job->lock_timeout)
+		ba_command_use_setting("lock_timeout", psprintf("%d", job->lock_timeout));
 }
 
 /*

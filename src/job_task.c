@@ -101,19 +101,12 @@ claim_waiting(int64 run_id, BaTask *task)
  * run is not to be worked on any more.
  */
 static bool
-lock_run(BaJobRun *run)
+lock_run(BaRow *row, BaJobRun *run)
 {
-	BaRow row;
-	bool running = false;
-
-	ba_row_open(&row, "run", true);
-	if (ba_row_lock(&row, run->id))
-	{
-		*run = *ba_catalog_read_run(&row);
-		running = strcmp(run->status, "running") == 0;
-	}
-	ba_row_close(&row);
-	return running;
+	if (!ba_row_lock(row, run->id))
+		return false;
+	*run = *ba_catalog_read_run(row);
+	return strcmp(run->status, "running") == 0;
 }
 
 /*
@@ -153,28 +146,22 @@ insert_task(int64 run_id, BaTask *task)
 }
 
 /*
- * Records where the cutting of a run goes on; the run's row is locked.
+ * Records where the cutting of a run goes on, in its row, which is locked.
  */
 static void
-record_cut(const BaJobRun *run, double fraction)
+record_cut(BaRow *row, const BaJobRun *run, double fraction)
 {
-	BaRow row;
-
-	ba_row_open(&row, "run", true);
-	if (!ba_row_lock(&row, run->id))
-		elog(ERROR, "run " INT64_FORMAT " is locked and gone", run->id);
-	ba_row_set_text(&row, "position", run->position);
-	ba_row_set_int(&row, "batch_size", run->batch_size);
-	ba_row_set_bool(&row, "measured", run->measured);
-	ba_row_set_int(&row, "cut_rows", run->cut_rows);
-	ba_row_set_text(&row, "start_key", run->start_key);
+	ba_row_set_text(row, "position", run->position);
+	ba_row_set_int(row, "batch_size", run->batch_size);
+	ba_row_set_bool(row, "measured", run->measured);
+	ba_row_set_int(row, "cut_rows", run->cut_rows);
+	ba_row_set_text(row, "start_key", run->start_key);
 	if (fraction >= 0)
-		ba_row_set_float(&row, "cut_fraction", fraction);
+		ba_row_set_float(row, "cut_fraction", fraction);
 	else
-		ba_row_set_null(&row, "cut_fraction");
-	ba_row_set_bool(&row, "waiting", run->waiting);
-	ba_row_update(&row);
-	ba_row_close(&row);
+		ba_row_set_null(row, "cut_fraction");
+	ba_row_set_bool(row, "waiting", run->waiting);
+	ba_row_update(row);
 }
 
 /*
@@ -199,7 +186,8 @@ move_watermark(const BaJob *job, const BaJobRun *run)
  * Updates *run.
  */
 static bool
-claim_next(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *measure, BaTask *task)
+claim_next(const BaJob *job, BaRow *row, BaJobRun *run, BaRange *range, const BaMeasure *measure,
+		   BaTask *task)
 {
 	if (run->cut_done)
 		return false;
@@ -223,7 +211,7 @@ claim_next(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *mea
 	run->position = task->last;
 	run->cut_rows += Max(task->rows, 0);
 	run->waiting = run->waiting && has_waiting(run->id);
-	record_cut(run, range->kind->fraction(range, run->start_key, run->position, run->end_key));
+	record_cut(row, run, range->kind->fraction(range, run->start_key, run->position, run->end_key));
 	if (job->incremental)
 		move_watermark(job, run);
 	if (!try_hold(task->id))
@@ -277,13 +265,15 @@ ba_task_claim(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *
 {
 	BaClaim claim = BA_CLAIM_END;
 	BaCatalog catalog;
+	BaRow row;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
+	ba_row_open(&row, "run", true);
 	if ((run->waiting || run->cut_done) && claim_waiting(run->id, task))
 		claim = BA_CLAIM_TASK;
-	else if (!lock_run(run))
+	else if (!lock_run(&row, run))
 		claim = BA_CLAIM_WAIT; /* the next look at the run tells why */
-	else if (claim_next(job, run, range, measure, task))
+	else if (claim_next(job, &row, run, range, measure, task))
 		claim = BA_CLAIM_TASK;
 	else if (take_back_orphans(job, run->id))
 		claim = BA_CLAIM_WAIT;
@@ -296,6 +286,7 @@ ba_task_claim(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *
 			claim = BA_CLAIM_WAIT;
 		ba_catalog_end(&catalog);
 	}
+	ba_row_close(&row);
 	PopActiveSnapshot();
 	return claim;
 }

@@ -12,6 +12,10 @@
  * It knows by the lock on the run whether there is one already. A process that cannot connect, since
  * the database or the role is gone, leaves as if of itself: it would otherwise be started for ever.
  *
+ * The commit of a batch is not waited for: what follows it, the next claim or the end of the run, is, and WAL is
+ * flushed in order. So a batch takes one wait for the disk, or for a standby, rather than two. A crash in between undoes the batch
+ * and its mark together; if nothing follows for a while, as the run holds, the server flushes by itself within wal_writer_delay or three times that.
+ *
  * Nothing is held between batches: no transaction, no snapshot, no buffer; a database that
  * somebody wants to drop is left then.
  *
@@ -404,6 +408,7 @@ do_task(BaJob *job, BaJobRun *run, BaRange *range, const BaTask *task, BaMeasure
 										task->null_keys ? "NULL" : task->last,
 										ba_task_command(job, task)));
 		ba_task_execute(job, run, range, task, measure);
+		ba_command_use_setting("synchronous_commit", "off"); /* see above */
 		ba_process_commit();
 	}
 	PG_CATCH();
