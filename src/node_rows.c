@@ -4,7 +4,8 @@
  *
  * A BatchAgg without the aggregation. Rows are found and filtered a vector at a time; those that are
  * left leave the node one by one, with the columns that somebody above wants. Their values by reference
- * point into pages, which stay pinned as long as rows of theirs are at hand.
+ * point into pages, which stay pinned as long as rows of theirs are at hand. The slot tells where the row is as
+ * well, for WHERE CURRENT OF a cursor.
  *
  * It is never shared between workers: what it reads is a range of TIDs (plan_rows.c).
  */
@@ -125,6 +126,8 @@ store_row(RowsNode *node, TupleTableSlot *slot, int row)
 		slot->tts_values[i] = isnull ? (Datum) 0 : ba_vector_get_datum(vector, row, NULL);
 	}
 	ExecStoreVirtualTuple(slot);
+	ba_scan_get_row_tid(node->scan, row, &slot->tts_tid);
+	slot->tts_tableOid = RelationGetRelid(node->css.ss.ss_currentRelation);
 }
 
 static TupleTableSlot *

@@ -43,6 +43,7 @@ extern void ba_scan_limit(BaScan *scan, ItemPointer first, ItemPointer last);
 extern bool ba_scan_next(BaScan *scan);
 extern int ba_scan_next_page(BaScan *scan);
 extern void ba_scan_get_tid(const BaScan *scan, int row, ItemPointer tid);
+extern void ba_scan_get_row_tid(const BaScan *scan, int row, ItemPointer tid);
 extern void ba_scan_select(BaScan *scan, const BaVector *condition);
 extern void ba_scan_rescan(BaScan *scan);
 extern void ba_scan_end(BaScan *scan);

@@ -629,13 +629,31 @@ ba_scan_load_column(BaRows *rows, AttrNumber attno)
 }
 
 /*
+ * Returns the place in tuples of one of the rows at hand.
+ */
+static int
+find_place(const BaScan *scan, int row)
+{
+	return scan->rows.stamp == scan->found_stamp ? row : scan->origin[row];
+}
+
+/*
+ * Sets *tid to where the tuple of one of the rows at hand is.
+ */
+void
+ba_scan_get_row_tid(const BaScan *scan, int row, ItemPointer tid)
+{
+	ba_scan_get_tid(scan, find_place(scan, row), tid);
+}
+
+/*
  * Stores a row in rows->slot: BaRowsOps.store_slot.
  */
 void
 ba_scan_store_row(BaRows *rows, int row)
 {
 	BaScan *scan = (BaScan *) rows;
-	int place = rows->stamp == scan->found_stamp ? row : scan->origin[row];
+	int place = find_place(scan, row);
 	const BaPage *page = ba_tuples_find_page(scan->tuples, place);
 	ItemId line = PageGetItemId(page->page, ba_page_offset(scan->tuples, page, place));
 	HeapTupleData *tuple = &scan->stored;

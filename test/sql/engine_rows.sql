@@ -93,6 +93,15 @@ FETCH BACKWARD 2 FROM c;
 FETCH 2 FROM c;
 COMMIT;
 
+-- a cursor's current row
+BEGIN;
+DECLARE c NO SCROLL CURSOR FOR SELECT v FROM r WHERE ctid BETWEEN '(2,1)' AND '(9,1)' AND id % 20 = 0;
+FETCH 3 FROM c;
+UPDATE r SET v = 'current' WHERE CURRENT OF c RETURNING id;
+MOVE 5 IN c;
+DELETE FROM r WHERE CURRENT OF c RETURNING id, v;
+ROLLBACK;
+
 -- rows of the same transaction, and of one that failed
 BEGIN;
 INSERT INTO r (id, v) SELECT n, 'new' FROM generate_series(2001, 2050) n;
