@@ -277,6 +277,17 @@ typedef struct ReadStream ReadStream;
 #endif
 
 /*
+ * 18 lets index scans count for EXPLAIN. Begins one without ordering operators.
+ */
+#if PG_VERSION_NUM >= 180000
+#define ba_index_beginscan(heap, index, snapshot, nkeys)                                           \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define ba_index_beginscan(heap, index, snapshot, nkeys)                                           \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
+/*
  * 16 added an argument to the search of a b-tree, which only writers need, and 17 took one. Finds
  * the leaf page where a key belongs, and locks it for reading.
  */

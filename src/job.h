@@ -268,6 +268,7 @@ typedef struct BaBtree BaBtree;
 
 extern BaBtree *ba_btree_open(const BaRange *range);
 extern void ba_btree_close(BaBtree *btree);
+extern bool ba_btree_find_first(BaBtree *btree, const Datum *after, Datum end, Datum *key);
 extern bool ba_btree_cut(BaBtree *btree, Datum first, Datum end, int64 rows, Datum *last,
 						 int64 *found);
 extern bool ba_btree_find_blocks(BaBtree *btree, Datum first, Datum last, BlockNumber *first_block,

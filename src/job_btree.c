@@ -2,7 +2,8 @@
  * job_btree.c
  *		A range of keys in the leaf pages of a b-tree.
  *
- * Two questions are answered by walking the leaf pages of an index on a job's key from left to
+ * Which is the first key of a batch an index scan tells, of visible rows alone (ba_btree_find_first).
+ * Two other questions are answered by walking the leaf pages of an index on a job's key from left to
  * right, a page at a time under its lock, as an index scan does, but without looking at the heap:
  *
  *	ba_btree_cut	which key ends a batch of so many rows? Entries are counted; the key is
@@ -15,7 +16,7 @@
  * for; no key is lost or in two batches. Where the index has no entries but those of visible
  * rows the size is exact. Entries that an index scan has found dead (LP_DEAD) are not counted; others
  * are, until a scan or vacuum has met them. A table full of them gives batches of fewer rows, never one of none, as
- * a batch begins at a key that SQL has seen, and never more batches than entries allow.
+ * a batch begins at the key of a row that is there, and never more batches than entries allow.
  *
  * Blocks: a row that a snapshot sees has an entry in the index when the snapshot is taken, for its
  * transaction had committed then, and nobody may remove it while the snapshot is there. The
@@ -34,11 +35,13 @@
 #include "access/genam.h"
 #include "access/nbtree.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/transam.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -158,6 +161,57 @@ ba_btree_close(BaBtree *btree)
 	index_close(btree->index, NoLock);
 	table_close(btree->heap, NoLock);
 	pfree(btree);
+}
+
+/*
+ * Makes a condition on the key, that is no null.
+ */
+static void
+init_scan_key(ScanKey key, const BaBtree *btree, StrategyNumber strategy, Datum value)
+{
+	Relation index = btree->index;
+	Oid type = index->rd_opcintype[0];
+	Oid operator= get_opfamily_member(index->rd_opfamily[0], type, type, strategy);
+
+	ScanKeyEntryInitialize(key, 0, 1, strategy, InvalidOid, index->rd_indcollation[0],
+						   get_opcode(operator), value);
+}
+
+/*
+ * Finds the first key behind another, or of all if that is NULL, up to the end, of the rows that the active snapshot
+ * sees. Returns false if there is none.
+ */
+bool
+ba_btree_find_first(BaBtree *btree, const Datum *after, Datum end, Datum *key)
+{
+	TupleTableSlot *slot = table_slot_create(btree->heap, NULL);
+	int nkeys = after != NULL ? 2 : 1;
+	IndexScanDesc scan = ba_index_beginscan(btree->heap, btree->index, GetActiveSnapshot(), nkeys);
+	ScanKeyData keys[2];
+	bool found;
+
+	init_scan_key(&keys[0], btree, BTLessEqualStrategyNumber, end);
+	if (after != NULL)
+		init_scan_key(&keys[1], btree, BTGreaterStrategyNumber, *after);
+	index_rescan(scan, keys, nkeys, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	if (found)
+	{
+		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(btree->heap), btree->column - 1);
+		bool isnull;
+		Datum value = slot_getattr(slot, btree->column, &isnull);
+
+		if (isnull)
+			elog(ERROR, "NULL among the keys of index \"%s\"",
+				 RelationGetRelationName(btree->index));
+		if (column->attlen == -1)
+			*key = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+		else
+			*key = datumCopy(value, column->attbyval, column->attlen);
+	}
+	index_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	return found;
 }
 
 /*

@@ -3,8 +3,8 @@
  *		Batches that are ranges of a column.
  *
  * Questions are SQL: the last key is the first one in descending order; the end of a batch is
- * the key that stands batch_size - 1 places behind its first. With an index on the key both are
- * walks along it, and the latter is made by job_btree.c where it can, which takes a tenth of the time that SQL
+ * the key that stands batch_size - 1 places behind its first. With an index on the key these are
+ * walks along it, and cutting batches is left to job_btree.c where it can, which takes a tenth of the time that SQL
  * does. Whatever is equal to the end belongs to the batch, since bounds are inclusive. Where
  * fewer keys are left than a batch has the batch ends where the run does, and is counted.
  *
@@ -146,38 +146,47 @@ first_key(BaRange *range, const char *position, const char *end)
 }
 
 /*
- * Finds the end of a batch in the leaf pages of an index. Returns false where that cannot be done.
+ * Cuts the next batch along an index.
  */
 static bool
-find_end_in_index(BaRange *range, const char *first, const char *end, int64 rows, char **last,
-				  int64 *count)
+next_in_index(BaRange *range, BaBtree *btree, const char *position, const char *end, int64 rows,
+			  char **first, char **last, int64 *count)
 {
-	BaBtree *btree = ba_btree_open(range);
-	Datum last_value;
 	bool isnull;
+	Datum end_value = ba_range_key_in(range, end, &isnull);
+	Datum position_value = (Datum) 0;
+	Datum first_value;
+	Datum last_value;
 
-	if (btree == NULL)
+	if (position != NULL)
+		position_value = ba_range_key_in(range, position, &isnull);
+	if (!ba_btree_find_first(btree, position != NULL ? &position_value : NULL, end_value,
+							 &first_value))
 		return false;
-	if (ba_btree_cut(btree, ba_range_key_in(range, first, &isnull),
-					 ba_range_key_in(range, end, &isnull), rows, &last_value, count))
-		*last = ba_range_key_out(range, last_value);
-	else
-		*last = pstrdup(end);
-	ba_btree_close(btree);
-
-	/* no entry at all: first is behind the end */
-	return *count > 0;
+	*first = ba_range_key_out(range, first_value);
+	*last = ba_btree_cut(btree, first_value, end_value, rows, &last_value, count)
+				? ba_range_key_out(range, last_value)
+				: pstrdup(end);
+	return true;
 }
 
 static bool
 next(BaRange *range, const char *position, const char *end, int64 rows, char **first, char **last,
 	 int64 *count)
 {
+	BaBtree *btree = ba_btree_open(range);
+
+	if (btree != NULL)
+	{
+		bool found = next_in_index(range, btree, position, end, rows, first, last, count);
+
+		ba_btree_close(btree);
+		return found;
+	}
+
 	*first = first_key(range, position, end);
 	if (*first == NULL)
 		return false;
-	if (find_end_in_index(range, *first, end, rows, last, count))
-		return true;
 	*last = ask_key(range,
 					psprintf("SELECT %s FROM %s WHERE %s ORDER BY %s OFFSET $3 LIMIT 1", range->key,
 							 range->relation_name, range->bounds_sql, range->key),
