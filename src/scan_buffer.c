@@ -123,9 +123,13 @@ ba_scan_track_buffer(BaBufferTrack *track, BlockNumber block, Buffer buffer)
 
 	if (BufferIsLocal(buffer))
 		return;
-	if (track->buffer > 0 && blocks != 0 && buffers % blocks == 0 &&
-		Abs(buffers / blocks) <= LONGEST_STEP)
-		track->step = buffers / blocks;
+	if (track->buffer > 0 && blocks != 0 && buffers % blocks == 0)
+	{
+		int64 step = buffers / blocks;
+
+		if (step >= -LONGEST_STEP && step <= LONGEST_STEP)
+			track->step = step;
+	}
 	track->buffer = buffer;
 	track->block = block;
 }
