@@ -436,7 +436,7 @@ typedef struct Blocks
 	BlockNumber last;
 } Blocks;
 
-static void
+static inline void
 add_block(Blocks *blocks, BlockNumber block)
 {
 	blocks->first = Min(blocks->first, block);
@@ -449,13 +449,14 @@ find_blocks(Page page, OffsetNumber from, OffsetNumber to, void *state)
 	Blocks plain = *(Blocks *) state;
 	uint16 info = 0;
 
-	/* mostly there are no lists among them, whose first field is no TID */
-	for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
+	/* mostly there are no lists among them, whose first field is no TID; a copy of the head is one load */
+	for (int offset = from; offset <= to; offset++)
 	{
-		IndexTuple entry = (IndexTuple) PageGetItem(page, PageGetItemId(page, offset));
+		IndexTupleData head;
 
-		info |= entry->t_info;
-		add_block(&plain, ItemPointerGetBlockNumberNoCheck(&entry->t_tid));
+		memcpy(&head, PageGetItem(page, PageGetItemId(page, offset)), sizeof(head));
+		info |= head.t_info;
+		add_block(&plain, ItemPointerGetBlockNumberNoCheck(&head.t_tid));
 	}
 	if ((info & INDEX_ALT_TID_MASK) == 0)
 	{
