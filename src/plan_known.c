@@ -49,6 +49,9 @@ static set_rel_pathlist_hook_type previous_pathlist = NULL;
 /* What is known of the query that is being planned, NULL for nothing. */
 static BaKnown *known = NULL;
 
+/* The options of the cursor that it is planned for. */
+static int cursor_options = 0;
+
 /*
  * Tells whether rows of a table of the query are merely read.
  */
@@ -148,6 +151,17 @@ add_tid_range_path(PlannerInfo *root, RelOptInfo *rel, List *bounds)
 	add_path(rel, &path->path);
 }
 
+/*
+ * Tells whether somebody may go back in what is planned, and change the row where he stands: a cursor that is not
+ * declared NO SCROLL. Core's TID range scan can do both.
+ */
+static bool
+may_go_back(void)
+{
+	return (cursor_options & CURSOR_OPT_FAST_PLAN) != 0 &&
+		   (cursor_options & CURSOR_OPT_NO_SCROLL) == 0;
+}
+
 static void
 set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
@@ -158,12 +172,16 @@ set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *r
 	bounds = ba_plan_known_bounds(root, rel);
 	if (bounds != NIL && enable_tidscan)
 		add_tid_range_path(root, rel, bounds);
-	ba_plan_add_rows_path(root, rel, bounds);
+	if (!may_go_back())
+		ba_plan_add_rows_path(root, rel, bounds);
 }
 
 static PlannedStmt *
 plan_known_query(Query *parse, const char *text, int options, ParamListInfo params)
 {
+	int outer_options = cursor_options;
+	PlannedStmt *stmt;
+
 	/* the text is where the plan cache has it, so nobody else's query has it there */
 	if (known != NULL && text == known->source->query_string)
 	{
@@ -177,8 +195,18 @@ plan_known_query(Query *parse, const char *text, int options, ParamListInfo para
 		if (known->describe != NULL)
 			known->describe(known);
 	}
-	return previous_planner != NULL ? previous_planner(parse, text, options, params)
-									: standard_planner(parse, text, options, params);
+	cursor_options = options;
+	PG_TRY();
+	{
+		stmt = previous_planner != NULL ? previous_planner(parse, text, options, params)
+										: standard_planner(parse, text, options, params);
+	}
+	PG_FINALLY();
+	{
+		cursor_options = outer_options;
+	}
+	PG_END_TRY();
+	return stmt;
 }
 
 /*

@@ -86,6 +86,8 @@ SELECT pg_temp.check_rows('SELECT a.id, b.id FROM generate_series(90, 110) a(id)
 RESET enable_hashjoin;
 RESET enable_mergejoin;
 RESET enable_material;
+EXPLAIN (COSTS OFF) DECLARE c CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND id % 20 = 0;
+EXPLAIN (COSTS OFF) DECLARE c NO SCROLL CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND id % 20 = 0;
 BEGIN;
 DECLARE c SCROLL CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND id % 20 = 0;
 FETCH 3 FROM c;
