@@ -171,10 +171,10 @@ init_scan_key(ScanKey key, const BaBtree *btree, StrategyNumber strategy, Datum 
 {
 	Relation index = btree->index;
 	Oid type = index->rd_opcintype[0];
-	Oid operator= get_opfamily_member(index->rd_opfamily[0], type, type, strategy);
+	Oid opno = get_opfamily_member(index->rd_opfamily[0], type, type, strategy);
 
 	ScanKeyEntryInitialize(key, 0, 1, strategy, InvalidOid, index->rd_indcollation[0],
-						   get_opcode(operator), value);
+						   get_opcode(opno), value);
 }
 
 /*
