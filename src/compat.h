@@ -288,6 +288,25 @@ typedef struct ReadStream ReadStream;
 #endif
 
 /*
+ * 16 adds all the pages to a table that the rows of one call take; 15 adds one at a time.
+ */
+#define BA_MULTI_INSERT_ADDS_PAGES (PG_VERSION_NUM >= 160000)
+
+/*
+ * 16 lets indexes be left out of an update. Makes the entries of a row that was inserted; returns the indexes
+ * that have to be looked at again later.
+ */
+static inline List *
+ba_insert_index_tuples(ResultRelInfo *rel, TupleTableSlot *slot, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	return ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL, false);
+#else
+	return ExecInsertIndexTuples(rel, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+/*
  * 16 added an argument to the search of a b-tree, which only writers need, and 17 took one. Finds
  * the leaf page where a key belongs, and locks it for reading.
  */

@@ -127,6 +127,10 @@ extern void ba_node_limit_scan(CustomScanState *css, List *bounds, BaScan *scan)
 extern const CustomPathMethods ba_node_rows_path_methods;
 extern const CustomScanMethods ba_node_rows_scan_methods;
 
+/* in node_insert.c */
+extern const CustomScanMethods ba_node_insert_scan_methods;
+extern Plan *ba_node_make_insert(const Plan *instead_of, Plan *child, Index target);
+
 static inline bool
 ba_node_is_batchagg(const Plan *plan)
 {

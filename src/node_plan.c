@@ -75,4 +75,5 @@ ba_node_init(void)
 {
 	RegisterCustomScanMethods(&ba_node_scan_methods);
 	RegisterCustomScanMethods(&ba_node_rows_scan_methods);
+	RegisterCustomScanMethods(&ba_node_insert_scan_methods);
 }

@@ -38,6 +38,10 @@ extern void ba_plan_cost_rows(PlannerInfo *root, Path *path, List *bounds);
 /* in plan_rows.c */
 extern void ba_plan_add_rows_path(PlannerInfo *root, RelOptInfo *rel, List *bounds);
 
+/* in plan_insert.c */
+extern bool ba_plan_may_insert_late(Query *query);
+extern void ba_plan_use_insert(PlannedStmt *stmt);
+
 /* in plan_known.c */
 
 /* Plans of statements in core's plan cache. */

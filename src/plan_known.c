@@ -176,25 +176,15 @@ set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *r
 		ba_plan_add_rows_path(root, rel, bounds);
 }
 
+/*
+ * Has a query planned, while the options are known to others here.
+ */
 static PlannedStmt *
-plan_known_query(Query *parse, const char *text, int options, ParamListInfo params)
+plan_with_options(Query *parse, const char *text, int options, ParamListInfo params)
 {
 	int outer_options = cursor_options;
 	PlannedStmt *stmt;
 
-	/* the text is where the plan cache has it, so nobody else's query has it there */
-	if (known != NULL && text == known->source->query_string)
-	{
-		known->query = parse;
-		known->kind = params == NULL ? BA_PLAN_KEPT : BA_PLAN_ONCE;
-		known->planned[known->kind] = true;
-		known->offered[known->kind] = false;
-		params = known->params;
-		for (int i = 0; i < known->nvalues; i++)
-			params->params[i].pflags = known->kind == BA_PLAN_ONCE ? PARAM_FLAG_CONST : 0;
-		if (known->describe != NULL)
-			known->describe(known);
-	}
 	cursor_options = options;
 	PG_TRY();
 	{
@@ -206,6 +196,32 @@ plan_known_query(Query *parse, const char *text, int options, ParamListInfo para
 		cursor_options = outer_options;
 	}
 	PG_END_TRY();
+	return stmt;
+}
+
+static PlannedStmt *
+plan_known_query(Query *parse, const char *text, int options, ParamListInfo params)
+{
+	bool insert_late = false;
+	PlannedStmt *stmt;
+
+	/* the text is where the plan cache has it, so nobody else's query has it there */
+	if (known != NULL && text == known->source->query_string)
+	{
+		insert_late = ba_plan_may_insert_late(parse);
+		known->query = parse;
+		known->kind = params == NULL ? BA_PLAN_KEPT : BA_PLAN_ONCE;
+		known->planned[known->kind] = true;
+		known->offered[known->kind] = false;
+		params = known->params;
+		for (int i = 0; i < known->nvalues; i++)
+			params->params[i].pflags = known->kind == BA_PLAN_ONCE ? PARAM_FLAG_CONST : 0;
+		if (known->describe != NULL)
+			known->describe(known);
+	}
+	stmt = plan_with_options(parse, text, options, params);
+	if (insert_late)
+		ba_plan_use_insert(stmt);
 	return stmt;
 }
 

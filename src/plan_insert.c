@@ -1,0 +1,74 @@
+/*
+ * plan_insert.c
+ *		INSERT ... SELECT as the command of a job: a BatchInsert in the place of core's ModifyTable.
+ *
+ * The query is planned by core, and the finished plan's top node replaced. A BatchInsert makes the entries of a
+ * row later than core does, and does less. So it takes rows for one ordinary heap table that nothing but indexes and
+ * constraints hangs on: no trigger (nor foreign key, which is one), no partition, no generated
+ * column, no view's check or row security of new rows, nothing of RETURNING and ON CONFLICT. And nothing may be able
+ * to look at what has been inserted so far: volatile functions could; nextval does not, and is in most tables' defaults.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/rel.h"
+
+#include "batchagg.h"
+#include "node.h"
+#include "plan.h"
+
+/* Fewer rows are not worth the trouble. */
+#define MIN_ROWS 100
+
+/*
+ * Tells whether rows of a query, which is yet to be planned, may be inserted later than core would.
+ */
+bool
+ba_plan_may_insert_late(Query *query)
+{
+	return batchagg_enabled && query->commandType == CMD_INSERT && query->onConflict == NULL &&
+		   query->returningList == NIL && query->withCheckOptions == NIL &&
+		   !query->hasModifyingCTE && !contain_volatile_functions_not_nextval((Node *) query);
+}
+
+/*
+ * Tells whether inserting rows of so many columns into a table is no more than storing them, checking constraints and
+ * making index entries.
+ */
+static bool
+is_plain_table(Oid relid, int ncolumns)
+{
+	Relation rel = table_open(relid, NoLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	bool plain = rel->rd_rel->relkind == RELKIND_RELATION &&
+				 rel->rd_rel->relam == HEAP_TABLE_AM_OID && !rel->rd_rel->relispartition &&
+				 rel->trigdesc == NULL && desc->natts == ncolumns;
+
+	for (int i = 0; i < desc->natts && plain; i++)
+		plain = TupleDescAttr(desc, i)->attgenerated == '\0';
+	table_close(rel, NoLock);
+	return plain;
+}
+
+/*
+ * Puts a BatchInsert into the plan of a query of which ba_plan_may_insert_late was true, if it can do that.
+ */
+void
+ba_plan_use_insert(PlannedStmt *stmt)
+{
+	ModifyTable *modify = (ModifyTable *) stmt->planTree;
+	Plan *child;
+	Index target;
+
+	if (!IsA(modify, ModifyTable) || list_length(modify->resultRelations) != 1)
+		return;
+	child = outerPlan(modify);
+	target = linitial_int(modify->resultRelations);
+	if ((child->plan_rows >= MIN_ROWS || batchagg_debug_force_engine) &&
+		is_plain_table(rt_fetch(target, stmt->rtable)->relid, list_length(child->targetlist)))
+		stmt->planTree = ba_node_make_insert(&modify->plan, child, target);
+}
