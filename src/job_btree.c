@@ -26,6 +26,10 @@
  * So a walk that begins after the snapshot was taken finds the block of every row that the snapshot sees; of
  * others, more than that.
  *
+ * Most pages of an index on numbers or times are dense: all their entries are of the shortest kind there is. How many these
+ * are the page's header says, and their TIDs are read off the page from one end to the other, without
+ * going by the line pointers.
+ *
  * Only for an ordinary table, and a role that may read the key of every row: bounds are shown, and
  * row security hides keys. Only by an index of all rows, in the type's default order, ascending.
  * The locks on both are kept until the transaction ends.
@@ -67,10 +71,24 @@ struct BaBtree
 	AttrNumber column; /* of the heap */
 };
 
-/* Looks at the entries from..to of a leaf page, which is locked. Returns whether to go on. */
-typedef bool (*Visit)(Page page, OffsetNumber from, OffsetNumber to, void *state);
+/* Where rows are. */
+typedef struct Blocks
+{
+	BlockNumber first;
+	BlockNumber last;
+} Blocks;
 
-/* How many of them at a time; meanwhile so much of the next page is asked for. */
+/* What is looked for among the entries of a range of keys. */
+typedef struct Walk
+{
+	Relation index;
+	int64 wanted;
+	int64 found;    /* entries that may be rows, wanted or more if the walk ended there */
+	Datum key;      /* then the one of the last wanted */
+	Blocks *blocks; /* that entries are in; NULL: not wanted */
+} Walk;
+
+/* How many entries are looked at at a time; meanwhile so much of the next page is asked for. */
 #define VISIT_ENTRIES 16
 
 /*
@@ -258,39 +276,219 @@ pin_ahead(Relation index, BlockNumber block, const BaBufferTrack *track)
 {
 	Buffer buffer = ba_scan_try_buffer(index, block, NULL, track);
 
-	/* a look at the page maps it, which asking for it does not */
 	if (buffer != InvalidBuffer)
+	{
+		/* a look at the page maps it, which asking for it does not */
 		(void) *(volatile LocationIndex *) &((PageHeader) BufferGetPage(buffer))->pd_lower;
+	}
 	return buffer;
 }
 
+static inline void
+add_block(Blocks *blocks, BlockNumber block)
+{
+	blocks->first = Min(blocks->first, block);
+	blocks->last = Max(blocks->last, block);
+}
+
 /*
- * Visits entries of a page, while the page ahead, if any, is asked for.
+ * Adds the blocks of the entries from..to of a page.
+ */
+static void
+add_blocks(Blocks *blocks, Page page, OffsetNumber from, OffsetNumber to)
+{
+	Blocks plain = *blocks;
+	uint16 info = 0;
+
+	/* mostly there are no lists among them, whose first field is no TID; a copy of the head is one load */
+	for (int offset = from; offset <= to; offset++)
+	{
+		IndexTupleData head;
+
+		memcpy(&head, PageGetItem(page, PageGetItemId(page, offset)), sizeof(head));
+		info |= head.t_info;
+		add_block(&plain, ItemPointerGetBlockNumberNoCheck(&head.t_tid));
+	}
+	if ((info & INDEX_ALT_TID_MASK) == 0)
+	{
+		*blocks = plain;
+		return;
+	}
+
+	for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
+	{
+		IndexTuple entry = (IndexTuple) PageGetItem(page, PageGetItemId(page, offset));
+
+		/* the TIDs of a list are in order */
+		add_block(blocks, ItemPointerGetBlockNumber(BTreeTupleGetHeapTID(entry)));
+		add_block(blocks, ItemPointerGetBlockNumber(BTreeTupleGetMaxHeapTID(entry)));
+	}
+}
+
+/* No entry is shorter than that. */
+#define BA_SHORTEST_ENTRY MAXALIGN(sizeof(IndexTupleData) + 1)
+
+/*
+ * An entry shorter than this has one TID: a list has two or more, behind a header and a key that
+ * are aligned. So most entries are counted without touching them.
+ */
+#define BA_SHORTEST_LIST (BA_SHORTEST_ENTRY + 2 * sizeof(ItemPointerData))
+
+/*
+ * Tells whether all entries of a page are of the shortest kind, as those of keys up to eight bytes are, and none of
+ * them is marked dead, as far as the page says: one says so who marks one. So they need no looking for, one by one.
  */
 static bool
-visit_entries(Page page, OffsetNumber from, OffsetNumber to, Buffer ahead, Visit visit, void *state)
+is_dense(Page page)
 {
+	PageHeader header = (PageHeader) page;
+
+	return !P_HAS_GARBAGE(BTPageGetOpaque(page)) &&
+		   header->pd_special - header->pd_upper ==
+			   PageGetMaxOffsetNumber(page) * (int) BA_SHORTEST_ENTRY;
+}
+
+/*
+ * Adds the blocks of the entries that lie in from..end of a dense page. Meanwhile the same lines of a page at a distance
+ * are asked for.
+ */
+static void
+add_dense_blocks(Blocks *blocks, const char *from, const char *end, ptrdiff_t distance)
+{
+	Blocks dense = *blocks;
+
+	for (const char *entry = from; entry < end; entry += BA_SHORTEST_ENTRY)
+	{
+		IndexTupleData head;
+
+		memcpy(&head, entry, sizeof(head));
+		add_block(&dense, ItemPointerGetBlockNumberNoCheck(&head.t_tid));
+		if (((uintptr_t) entry & (BA_CACHE_LINE - 1)) == 0)
+			__builtin_prefetch(entry + distance);
+	}
+	*blocks = dense;
+}
+
+/*
+ * Looks at all entries of a dense page. A page ahead, if any, is asked for, as far as it will be looked at if it is like
+ * this one.
+ */
+static void
+visit_dense_page(Walk *walk, Page page, Page ahead)
+{
+	PageHeader header = (PageHeader) page;
+	const char *from = page + header->pd_upper;
+	const char *end = page + header->pd_special;
+	ptrdiff_t distance = ahead != NULL ? ahead - page : 0;
+
+	walk->found += PageGetMaxOffsetNumber(page) - P_FIRSTDATAKEY(BTPageGetOpaque(page)) + 1;
+	/* its last entry, with what leads there, and its end */
+	__builtin_prefetch(from + distance);
+	__builtin_prefetch(page + header->pd_lower - 1 + distance);
+	__builtin_prefetch(end + distance);
+	if (walk->blocks == NULL)
+		return;
+	if (!P_RIGHTMOST(BTPageGetOpaque(page)))
+	{
+		const char *high = (const char *) PageGetItem(page, PageGetItemId(page, P_HIKEY));
+
+		add_dense_blocks(walk->blocks, from, high, distance);
+		from = high + BA_SHORTEST_ENTRY;
+	}
+	add_dense_blocks(walk->blocks, from, end, distance);
+}
+
+/*
+ * Ends a walk at an entry.
+ */
+static void
+end_walk(Walk *walk, IndexTuple entry)
+{
+	TupleDesc desc = RelationGetDescr(walk->index);
+	Form_pg_attribute attribute = TupleDescAttr(desc, 0);
+	bool isnull;
+	Datum key = index_getattr(entry, 1, desc, &isnull);
+
+	if (isnull)
+		elog(ERROR, "NULL between two keys of index \"%s\"", RelationGetRelationName(walk->index));
+	walk->key = datumCopy(key, attribute->attbyval, attribute->attlen);
+}
+
+/*
+ * Looks at some entries of a page. Returns whether to go on.
+ */
+static bool
+visit_entries(Walk *walk, Page page, OffsetNumber from, OffsetNumber to)
+{
+	bool plain = true;
+
+	/* mostly they all count, as one each */
+	for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
+	{
+		ItemId id = PageGetItemId(page, offset);
+
+		plain &= !ItemIdIsDead(id) & (ItemIdGetLength(id) < BA_SHORTEST_LIST);
+	}
+	if (plain && walk->found + to - from + 1 < walk->wanted)
+		walk->found += to - from + 1;
+	else
+	{
+		for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
+		{
+			ItemId id = PageGetItemId(page, offset);
+			IndexTuple entry = (IndexTuple) PageGetItem(page, id);
+
+			if (ItemIdIsDead(id))
+				continue;
+			walk->found += ItemIdGetLength(id) >= BA_SHORTEST_LIST && BTreeTupleIsPosting(entry)
+							   ? BTreeTupleGetNPosting(entry)
+							   : 1;
+			if (walk->found >= walk->wanted)
+			{
+				end_walk(walk, entry);
+				return false;
+			}
+		}
+	}
+	if (walk->blocks != NULL)
+		add_blocks(walk->blocks, page, from, to);
+	return true;
+}
+
+/*
+ * Looks at the entries from..to of a page, while the page ahead, if any, is asked for. Returns whether to go on.
+ */
+static bool
+visit_page(Walk *walk, Page page, OffsetNumber from, OffsetNumber to, Buffer ahead)
+{
+	Page next = ahead != InvalidBuffer ? BufferGetPage(ahead) : NULL;
 	BaPrefetch prefetch = {.left = 0};
 
-	if (ahead != InvalidBuffer)
-		ba_prefetch_start(&prefetch, BufferGetPage(ahead), BufferGetPage(ahead) + BLCKSZ,
-						  (to - from) / VISIT_ENTRIES + 1);
+	if (from == P_FIRSTDATAKEY(BTPageGetOpaque(page)) && to == PageGetMaxOffsetNumber(page) &&
+		walk->found + to - from + 1 < walk->wanted && is_dense(page))
+	{
+		visit_dense_page(walk, page, next);
+		return true;
+	}
+
+	if (next != NULL)
+		ba_prefetch_start(&prefetch, next, next + BLCKSZ, (to - from) / VISIT_ENTRIES + 1);
 	for (int first = from; first <= to; first += VISIT_ENTRIES)
 	{
 		ba_prefetch_step(&prefetch);
-		if (!visit(page, first, Min(first + VISIT_ENTRIES - 1, to), state))
+		if (!visit_entries(walk, page, first, Min(first + VISIT_ENTRIES - 1, to)))
 			return false;
 	}
 	return true;
 }
 
 /*
- * Visits the entries whose key is first..last, page by page.
+ * Looks at the entries whose key is first..last, page by page.
  */
 static void
-walk(BaBtree *btree, Datum first, Datum last, Visit visit, void *state)
+run_walk(Walk *walk, Datum first, Datum last)
 {
-	Relation index = btree->index;
+	Relation index = walk->index;
 	BTScanInsert begin = make_search_key(index, first);
 	BTScanInsert end = make_search_key(index, last);
 	BaBufferTrack track = {0};
@@ -329,7 +527,7 @@ walk(BaBtree *btree, Datum first, Datum last, Visit visit, void *state)
 				begun = true;
 				if (more)
 					ahead = pin_ahead(index, next, &track);
-				more = visit_entries(page, from, to, ahead, visit, state) && more;
+				more = visit_page(walk, page, from, to, ahead) && more;
 			}
 		}
 		_bt_relbuf(index, buffer);
@@ -353,67 +551,6 @@ walk(BaBtree *btree, Datum first, Datum last, Visit visit, void *state)
 	pfree(end);
 }
 
-/* What count_entries counts. */
-typedef struct Count
-{
-	BaBtree *btree;
-	int64 wanted;
-	int64 found;
-	Datum key; /* of the last one wanted, once that is found */
-} Count;
-
-/*
- * An entry shorter than this has one TID: a list has two or more, behind a header and a key that
- * are aligned. So most entries are counted without touching them.
- */
-#define BA_SHORTEST_LIST (MAXALIGN(sizeof(IndexTupleData) + 1) + 2 * sizeof(ItemPointerData))
-
-static bool
-count_entries(Page page, OffsetNumber from, OffsetNumber to, void *state)
-{
-	Count *count = state;
-	bool plain = true;
-
-	/* mostly they all count, as one each */
-	for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
-	{
-		ItemId id = PageGetItemId(page, offset);
-
-		plain &= !ItemIdIsDead(id) & (ItemIdGetLength(id) < BA_SHORTEST_LIST);
-	}
-	if (plain && count->found + to - from + 1 < count->wanted)
-	{
-		count->found += to - from + 1;
-		return true;
-	}
-
-	for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
-	{
-		ItemId id = PageGetItemId(page, offset);
-		IndexTuple entry = (IndexTuple) PageGetItem(page, id);
-
-		if (ItemIdIsDead(id))
-			continue;
-		count->found += ItemIdGetLength(id) >= BA_SHORTEST_LIST && BTreeTupleIsPosting(entry)
-							? BTreeTupleGetNPosting(entry)
-							: 1;
-		if (count->found >= count->wanted)
-		{
-			TupleDesc desc = RelationGetDescr(count->btree->index);
-			Form_pg_attribute attribute = TupleDescAttr(desc, 0);
-			bool isnull;
-			Datum key = index_getattr(entry, 1, desc, &isnull);
-
-			if (isnull)
-				elog(ERROR, "NULL between two keys of index \"%s\"",
-					 RelationGetRelationName(count->btree->index));
-			count->key = datumCopy(key, attribute->attbyval, attribute->attlen);
-			return false;
-		}
-	}
-	return true;
-}
-
 /*
  * Looks for the key of the entry that is the rows-th in first..end. Sets it and returns true, or
  * returns false if there are fewer. Sets how many were found, `rows` at most.
@@ -421,58 +558,12 @@ count_entries(Page page, OffsetNumber from, OffsetNumber to, void *state)
 bool
 ba_btree_cut(BaBtree *btree, Datum first, Datum end, int64 rows, Datum *last, int64 *found)
 {
-	Count count = {btree, rows, 0, (Datum) 0};
+	Walk walk = {.index = btree->index, .wanted = rows};
 
-	walk(btree, first, end, count_entries, &count);
-	*last = count.key;
-	*found = Min(count.found, rows);
-	return count.found >= rows;
-}
-
-/* What find_blocks looks for. */
-typedef struct Blocks
-{
-	BlockNumber first;
-	BlockNumber last;
-} Blocks;
-
-static inline void
-add_block(Blocks *blocks, BlockNumber block)
-{
-	blocks->first = Min(blocks->first, block);
-	blocks->last = Max(blocks->last, block);
-}
-
-static bool
-find_blocks(Page page, OffsetNumber from, OffsetNumber to, void *state)
-{
-	Blocks plain = *(Blocks *) state;
-	uint16 info = 0;
-
-	/* mostly there are no lists among them, whose first field is no TID; a copy of the head is one load */
-	for (int offset = from; offset <= to; offset++)
-	{
-		IndexTupleData head;
-
-		memcpy(&head, PageGetItem(page, PageGetItemId(page, offset)), sizeof(head));
-		info |= head.t_info;
-		add_block(&plain, ItemPointerGetBlockNumberNoCheck(&head.t_tid));
-	}
-	if ((info & INDEX_ALT_TID_MASK) == 0)
-	{
-		*(Blocks *) state = plain;
-		return true;
-	}
-
-	for (OffsetNumber offset = from; offset <= to; offset = OffsetNumberNext(offset))
-	{
-		IndexTuple entry = (IndexTuple) PageGetItem(page, PageGetItemId(page, offset));
-
-		/* the TIDs of a list are in order */
-		add_block(state, ItemPointerGetBlockNumber(BTreeTupleGetHeapTID(entry)));
-		add_block(state, ItemPointerGetBlockNumber(BTreeTupleGetMaxHeapTID(entry)));
-	}
-	return true;
+	run_walk(&walk, first, end);
+	*last = walk.key;
+	*found = Min(walk.found, rows);
+	return walk.found >= rows;
 }
 
 /*
@@ -484,8 +575,9 @@ ba_btree_find_blocks(BaBtree *btree, Datum first, Datum last, BlockNumber *first
 					 BlockNumber *last_block)
 {
 	Blocks blocks = {InvalidBlockNumber, 0};
+	Walk walk = {.index = btree->index, .wanted = PG_INT64_MAX, .blocks = &blocks};
 
-	walk(btree, first, last, find_blocks, &blocks);
+	run_walk(&walk, first, last);
 	*first_block = blocks.first;
 	*last_block = blocks.last;
 	return blocks.first <= blocks.last;

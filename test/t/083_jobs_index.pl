@@ -44,16 +44,18 @@ sub plan_of
 	return $err;
 }
 
-# Runs a job of batches of 100 rows over a table (id, k) once, after something else, and asks what it left.
+# Runs a job of batches of 100 rows, or as many as said, over a table (id, k) once, after something else, and asks what
+# it left.
 sub run_over
 {
-	my ($table, $command, $before, $question) = @_;
+	my ($table, $command, $before, $question, $rows) = @_;
+	$rows //= 100;
 	return sql(qq{
 		$before;
 		TRUNCATE got;
 		DO \$\$
 		BEGIN
-			PERFORM create_job('over', '$table', \$job\$$command\$job\$, key => 'k', null_command => 'SELECT', batch_size => 100);
+			PERFORM create_job('over', '$table', \$job\$$command\$job\$, key => 'k', null_command => 'SELECT', batch_size => $rows);
 		END \$\$;
 		CALL run_job('over');
 		DO 'BEGIN PERFORM drop_job(''over''); END';
@@ -121,6 +123,37 @@ for my $table (@tables)
 				(SELECT count(k) AS rows, sum(id) FILTER (WHERE k IS DISTINCT FROM NULL) AS total FROM t) AS plain}),
 		't|t|' . ($walked ? 't' : 'f'), "$name: each row once, the index is " . ($walked ? 'walked' : 'not walked'));
 	$engine = $engine eq 'on' ? 'off' : 'on';
+}
+
+# Batches of many leaf pages, whatever is on these: entries of the shortest kind alone or others as well, in the order of
+# their keys or not, with dead ones that are marked or not. A tenth of the rows lies far from their neighbours.
+for my $table (
+	['int', 'n'], ['bigint', 'n * 10000000000'], ['timestamptz', q{timestamptz '2001-01-01' + n * interval '7 hours'}], ['"char"', '(n / 10000)::text::"char"'],
+	['int', 'n / 3'], ['uuid', q{lpad(n::text, 32, '0')::uuid}], ['text', q{'key ' || lpad(n::text, 10, '0')}])
+{
+	my ($type, $value) = @$table;
+	my $order = 'CASE WHEN n % 10 = 3 THEN hashint4(n) ELSE n END';
+	my $name = "$type as $value, many pages";
+	sql(qq{DROP TABLE t;
+		CREATE TABLE t (id int, k $type);
+		INSERT INTO t SELECT n, $value FROM generate_series(1, 30000) n WHERE n % 4 < 2 ORDER BY $order;
+		CREATE INDEX ON t (k);
+		INSERT INTO t SELECT n, $value FROM generate_series(1, 30000) n WHERE n % 4 >= 2 ORDER BY $order;});
+	for my $engine ('on', 'off')
+	{
+		plans($engine, 1);
+		my ($exact, $batches) = split /\|/, run_over('t', $count, '', 'SELECT sum(n) = 30000 AND sum(ids) = 450015000, count(*) FROM got', 3000);
+		is($exact, 't', "$name, engine $engine: each row once");
+		is($batches, $type eq '"char"' ? 4 : 10, "$name, engine $engine: as many rows as asked for") if $value ne 'n / 3';
+	}
+	plans('off', 0);
+	sql(q{DELETE FROM t WHERE id % 5 = 2; SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(id) FROM t WHERE k < (SELECT k FROM t WHERE id = 12000)});
+	for my $engine ('on', 'off')
+	{
+		plans($engine, 1);
+		is(run_over('t', $count, '', 'SELECT sum(n) = 24000 AND sum(ids) = (SELECT sum(id) FROM t) FROM got', 3000), 't',
+			"$name, engine $engine, a fifth dead: each row once");
+	}
 }
 
 # Equal keys in posting lists: none is split, and each batch has the rows that it should.
