@@ -250,18 +250,19 @@ get_plan(Batch *batch)
 
 /*
  * Pushes the snapshot that a batch is to run with, and finds its blocks if the plan reads them. Returns
- * false where the plan is not for a batch like this; never if it was made for it, or rules made no query at all of the
- * command, of which there is nothing to plan.
+ * false where the plan is not for a batch like this; never if it was made for it, as is told or can be seen, or rules made
+ * no query at all of the command, of which there is nothing to plan.
  *
  * A statement's snapshot has to be taken when all that it reads is locked, which is so once there is a plan: one
  * from before an ALTER TABLE that it waited for would see no row.
  */
 static bool
-push_snapshot(Batch *batch)
+push_snapshot(Batch *batch, bool is_new)
 {
 	BaPrepared *prepared = batch->prepared;
-	bool is_new = batch->known.planned[batch->kind];
 	int64 blocks = 0;
+
+	is_new = is_new || batch->known.planned[batch->kind];
 
 	if (!is_new && batch->stmt != NULL && !is_alike(prepared->rows, batch->rows))
 		return false;
@@ -320,10 +321,11 @@ begin_batch(Batch *batch, const char *command, BaRange *range, const char *first
 							 .relation = range->relation,
 							 .first_param = 3};
 	get_plan(batch);
-	while (!push_snapshot(batch))
+	if (!push_snapshot(batch, false))
 	{
 		release_plan(batch, true);
 		get_plan(batch);
+		(void) push_snapshot(batch, true);
 	}
 }
 
@@ -413,8 +415,9 @@ with_batch(const char *command, BaRange *range, const char *first, const char *l
 	}
 	PG_CATCH();
 	{
+		/* to forget: what is known of a plan is of no use if one was made and nobody came to note what */
 		if (batch.prepared != NULL)
-			ba_prepared_release(batch.prepared, false);
+			ba_prepared_release(batch.prepared, true);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

@@ -38,9 +38,9 @@
 #include "job.h"
 
 /*
- * Opens a table of jobs for one of its rows; write is for those that are changed. Waits for others do not
- * count as the job's waits for locks. ba_catalog_lock must have returned true in this transaction. An error
- * before ba_row_close is undone by the abort of the (sub)transaction.
+ * Opens a table of jobs for one of its rows; write is for those that are changed. Waits for others, until a row is
+ * locked, do not count as the job's waits for locks. ba_catalog_lock must have returned true in this transaction. An
+ * error before ba_row_close is undone by the abort of the (sub)transaction.
  */
 void
 ba_row_open(BaRow *row, const char *table, bool write)
@@ -59,6 +59,17 @@ ba_row_open(BaRow *row, const char *table, bool write)
 }
 
 /*
+ * Lets waits count again.
+ */
+static void
+end_patience(BaRow *row)
+{
+	if (row->guc_level > 0)
+		AtEOXact_GUC(true, row->guc_level);
+	row->guc_level = 0;
+}
+
+/*
  * Lets go of it; the table stays locked until the transaction ends, as does a row that was locked.
  */
 void
@@ -68,8 +79,7 @@ ba_row_close(BaRow *row)
 	ExecDropSingleTupleTableSlot(row->stored);
 	table_close(row->rel, NoLock);
 	PopActiveSnapshot();
-	if (row->guc_level > 0)
-		AtEOXact_GUC(true, row->guc_level);
+	end_patience(row);
 }
 
 /*
@@ -147,6 +157,7 @@ ba_row_lock(BaRow *row, int64 id)
 	if (result != TM_Ok)
 		elog(ERROR, "could not lock row " INT64_FORMAT " of %s: status %d", id,
 			 RelationGetRelationName(row->rel), result);
+	end_patience(row);
 	take_stored(row);
 	return true;
 }

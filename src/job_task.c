@@ -189,13 +189,18 @@ static bool
 claim_next(const BaJob *job, BaRow *row, BaJobRun *run, BaRange *range, const BaMeasure *measure,
 		   BaTask *task)
 {
+	bool found;
+
 	if (run->cut_done)
 		return false;
 
 	ba_size_adapt(job, run, measure);
-	range->kind->check(range, run->filenode);
-	if (!range->kind->next(range, run->position, run->end_key, ba_size_choose(job, run),
-						   &task->first, &task->last, &task->rows))
+	/* rows that were committed while we waited for the lock are not behind us yet */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = range->kind->next(range, run->position, run->end_key, ba_size_choose(job, run),
+							  &task->first, &task->last, &task->rows);
+	PopActiveSnapshot();
+	if (!found)
 	{
 		run->cut_done = true;
 		ba_catalog_execute_alone("UPDATE batchagg.run SET cut_done = true WHERE id = $1", "l",
@@ -267,6 +272,9 @@ ba_task_claim(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *
 	BaCatalog catalog;
 	BaRow row;
 
+	/* who waits for what is cut does so before he has the run's row, for which others wait */
+	if (!run->cut_done)
+		range->kind->check(range, run->filenode);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	ba_row_open(&row, "run", true);
 	if ((run->waiting || run->cut_done) && claim_waiting(run->id, task))

@@ -14,7 +14,7 @@
  *
  * The commit of a batch is not waited for: what follows it, the next claim or the end of the run, is, and WAL is
  * flushed in order. So a batch takes one wait for the disk, or for a standby, rather than two. A crash in between undoes the batch
- * and its mark together; if nothing follows for a while, as the run holds, the server flushes by itself within wal_writer_delay or three times that.
+ * and its mark together, which is why the last attempt that a task has is waited for all the same; if nothing follows for a while, as the run holds, the server flushes by itself within wal_writer_delay or three times that.
  *
  * Nothing is held between batches: no transaction, no snapshot, no buffer; a database that
  * somebody wants to drop is left then.
@@ -408,7 +408,8 @@ do_task(BaJob *job, BaJobRun *run, BaRange *range, const BaTask *task, BaMeasure
 										task->null_keys ? "NULL" : task->last,
 										ba_task_command(job, task)));
 		ba_task_execute(job, run, range, task, measure);
-		ba_command_use_setting("synchronous_commit", "off"); /* see above */
+		if (task->attempts < job->max_attempts)
+			ba_command_use_setting("synchronous_commit", "off"); /* see above */
 		ba_process_commit();
 	}
 	PG_CATCH();

@@ -119,7 +119,7 @@ extern CustomScan *ba_node_make_plan(RelOptInfo *rel, CustomPath *path, List *tl
 extern int ba_node_count_columns(const CustomScan *cscan);
 
 /* in node_bounds.c */
-extern Expr *ba_node_match_tid_bound(Expr *clause, Index relid, bool *is_lower);
+extern bool ba_node_is_tid_bound(Expr *clause, Index relid);
 extern bool ba_node_take_bound(CustomScanState *css, Expr *condition, List **bounds);
 extern void ba_node_limit_scan(CustomScanState *css, List *bounds, BaScan *scan);
 

@@ -19,36 +19,47 @@ typedef struct Bound
 } Bound;
 
 /*
- * Matches ctid >= value or ctid <= value, for a value without columns: returns the value, or NULL.
- * split_batches makes such conditions, and people do with what it returns.
+ * Matches ctid >= value or ctid <= value: returns the value, or NULL.
  */
-Expr *
-ba_node_match_tid_bound(Expr *clause, Index relid, bool *is_lower)
+static Expr *
+match_comparison(Expr *clause, Index relid, bool *is_lower)
 {
 	OpExpr *op = (OpExpr *) clause;
 	Var *var;
-	Node *value;
 
 	if (!IsA(clause, OpExpr) || (op->opno != TIDGreaterEqOperator && op->opno != TIDLessEqOperator))
 		return NULL;
 	var = linitial(op->args);
-	value = lsecond(op->args);
 	if (!IsA(var, Var) || var->varno != relid || var->varlevelsup != 0 ||
-		var->varattno != SelfItemPointerAttributeNumber || !ba_expr_is_supported(value, 0))
+		var->varattno != SelfItemPointerAttributeNumber)
 		return NULL;
 	*is_lower = op->opno == TIDGreaterEqOperator;
-	return (Expr *) value;
+	return lsecond(op->args);
 }
 
 /*
- * Takes a condition of WHERE as a bound of the scan, which is added to *bounds. Returns false if it is none.
+ * Tells whether a condition is ctid >= value or ctid <= value, for a value without columns.
+ * split_batches makes such conditions, and people do with what it returns.
+ */
+bool
+ba_node_is_tid_bound(Expr *clause, Index relid)
+{
+	bool is_lower;
+	Expr *value = match_comparison(clause, relid, &is_lower);
+
+	return value != NULL && ba_expr_is_supported((Node *) value, 0);
+}
+
+/*
+ * Takes a condition of WHERE as a bound of the scan, which is added to *bounds. Returns false if it is none. A plan has
+ * no other conditions on ctid than bounds.
  */
 bool
 ba_node_take_bound(CustomScanState *css, Expr *condition, List **bounds)
 {
 	CustomScan *cscan = (CustomScan *) css->ss.ps.plan;
 	bool is_lower;
-	Expr *value = ba_node_match_tid_bound(condition, cscan->scan.scanrelid, &is_lower);
+	Expr *value = match_comparison(condition, cscan->scan.scanrelid, &is_lower);
 	Bound *bound;
 
 	if (value == NULL)

@@ -7,7 +7,7 @@
  * point into pages, which stay pinned as long as rows of theirs are at hand. The slot tells where the row is as
  * well, for WHERE CURRENT OF a cursor.
  *
- * It is never shared between workers: what it reads is a range of TIDs (plan_rows.c).
+ * It runs in the leader alone: what it reads is a range of TIDs (plan_rows.c).
  */
 #include "postgres.h"
 
@@ -23,7 +23,7 @@
 typedef struct RowsNode
 {
 	CustomScanState css;
-	int ncolumns; /* the first of the scan slot; the others are never set */
+	int ncolumns; /* the first of the scan slot; the others are conditions */
 	AttrNumber *attnos;
 	const BaVector **vectors; /* of the rows at hand */
 	BaExprProgram *program;
@@ -31,6 +31,7 @@ typedef struct RowsNode
 	List *bounds;     /* of ba_node_take_bound */
 	BaScan *scan;     /* NULL until the first row is wanted */
 	bool started;     /* the scan has its limits */
+	bool often;       /* there will be more scans: pages had better stay in the buffer pool */
 	bool at_end;      /* of the range */
 	int next;         /* of the rows at hand, the first that was not emitted */
 	MemoryContext memory;
@@ -52,6 +53,7 @@ begin(CustomScanState *css, EState *estate, int eflags)
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0)
 		return;
 	old = MemoryContextSwitchTo(node->memory);
+	node->often = (eflags & EXEC_FLAG_REWIND) != 0 || !bms_is_empty(cscan->scan.plan.allParam);
 	node->program = ba_expr_create_program(&css->ss.ps, cscan->scan.scanrelid);
 	node->ncolumns = ba_node_count_columns(cscan);
 	node->attnos = palloc(sizeof(AttrNumber) * Max(1, node->ncolumns));
@@ -68,7 +70,13 @@ begin(CustomScanState *css, EState *estate, int eflags)
 	}
 	if (conjuncts != NIL)
 		node->filter = ba_filter_create(node->program, conjuncts);
-	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
+
+	/* Where the target list has a condition of WHERE in it, core reads it here. A row that leaves has met them all. */
+	for (int i = node->ncolumns; i < slot->tts_tupleDescriptor->natts; i++)
+	{
+		slot->tts_values[i] = BoolGetDatum(true);
+		slot->tts_isnull[i] = false;
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -86,6 +94,8 @@ load_rows(RowsNode *node)
 
 		node->scan = ba_scan_begin(node->css.ss.ss_currentRelation,
 								   node->css.ss.ps.state->es_snapshot, NULL);
+		if (node->often)
+			ba_scan_keep_pages(node->scan);
 		MemoryContextSwitchTo(old);
 	}
 	if (!node->started)
@@ -141,8 +151,6 @@ execute(CustomScanState *css)
 	if ((node->scan == NULL || node->next >= ba_scan_rows(node->scan)->n) && !load_rows(node))
 		return NULL;
 	store_row(node, slot, node->next++);
-	if (css->ss.ps.ps_ProjInfo == NULL)
-		return slot;
 	ResetExprContext(econtext);
 	econtext->ecxt_scantuple = slot;
 	return ExecProject(css->ss.ps.ps_ProjInfo);

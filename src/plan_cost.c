@@ -70,9 +70,8 @@ cost_scan(PlannerInfo *root, RelOptInfo *rel, List *known_bounds, Cost *page_cos
 	foreach (cell, rel->baserestrictinfo)
 	{
 		RestrictInfo *rinfo = lfirst(cell);
-		bool is_lower;
 
-		if (ba_node_match_tid_bound(rinfo->clause, rel->relid, &is_lower) != NULL)
+		if (ba_node_is_tid_bound(rinfo->clause, rel->relid))
 			bounds = lappend(bounds, rinfo);
 		else
 			others = lappend(others, rinfo);

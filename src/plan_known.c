@@ -158,7 +158,7 @@ add_tid_range_path(PlannerInfo *root, RelOptInfo *rel, List *bounds)
 static bool
 may_go_back(void)
 {
-	return (cursor_options & CURSOR_OPT_FAST_PLAN) != 0 &&
+	return (cursor_options & (CURSOR_OPT_FAST_PLAN | CURSOR_OPT_SCROLL)) != 0 &&
 		   (cursor_options & CURSOR_OPT_NO_SCROLL) == 0;
 }
 

@@ -148,15 +148,13 @@ static bool
 is_supported_filter(RelOptInfo *rel)
 {
 	ListCell *cell;
-	bool is_lower;
 
 	foreach (cell, rel->baserestrictinfo)
 	{
 		RestrictInfo *rinfo = lfirst(cell);
 
-		if (rinfo->pseudoconstant ||
-			(ba_node_match_tid_bound(rinfo->clause, rel->relid, &is_lower) == NULL &&
-			 !ba_expr_is_supported((Node *) rinfo->clause, rel->relid)))
+		if (rinfo->pseudoconstant || (!ba_node_is_tid_bound(rinfo->clause, rel->relid) &&
+									  !ba_expr_is_supported((Node *) rinfo->clause, rel->relid)))
 			return false;
 	}
 	return true;
@@ -169,11 +167,9 @@ bool
 ba_plan_has_tid_bound(RelOptInfo *rel)
 {
 	ListCell *cell;
-	bool is_lower;
 
 	foreach (cell, rel->baserestrictinfo)
-		if (ba_node_match_tid_bound(lfirst_node(RestrictInfo, cell)->clause, rel->relid,
-									&is_lower) != NULL)
+		if (ba_node_is_tid_bound(lfirst_node(RestrictInfo, cell)->clause, rel->relid))
 			return true;
 	return false;
 }

@@ -7,7 +7,8 @@
  * decide between a BatchScan and core's TID range scan or index. The rest of the query is core's.
  *
  * Not for tables that the query writes to or whose rows it may have to look at again when others have
- * written to them, which core does by their TIDs; nor where it wants other system columns.
+ * written to them, which core does by their TIDs; nor where it wants other system columns. Nor where the query may
+ * have enough with a few rows: conditions are evaluated for a vector of rows, so that one that core would not have come to might raise an error.
  */
 #include "postgres.h"
 
@@ -40,6 +41,19 @@ wants_plain_columns(RelOptInfo *rel)
 }
 
 /*
+ * Tells whether the query may end before it has read all its rows: there is a LIMIT or the like, and nothing that
+ * takes in all rows before it gives one.
+ */
+static bool
+may_end_early(PlannerInfo *root)
+{
+	Query *parse = root->parse;
+
+	return root->tuple_fraction > 0 && parse->sortClause == NIL && parse->groupClause == NIL &&
+		   parse->distinctClause == NIL && !parse->hasAggs;
+}
+
+/*
  * Adds a BatchScan of a table that is not inherited from, if the engine can do that. bounds are those that are known.
  */
 void
@@ -51,7 +65,7 @@ ba_plan_add_rows_path(PlannerInfo *root, RelOptInfo *rel, List *bounds)
 	if (!batchagg_enabled || rel->reloptkind != RELOPT_BASEREL || rel->rtekind != RTE_RELATION ||
 		rte->inh || rte->tablesample != NULL || IS_DUMMY_REL(rel) ||
 		!bms_is_empty(rel->lateral_relids) || bms_is_member(rel->relid, root->all_result_relids) ||
-		get_plan_rowmark(root->rowMarks, rel->relid) != NULL ||
+		get_plan_rowmark(root->rowMarks, rel->relid) != NULL || may_end_early(root) ||
 		(bounds == NIL && !ba_plan_has_tid_bound(rel)) || !wants_plain_columns(rel) ||
 		!ba_plan_is_supported_table(root, rel))
 		return;
@@ -59,7 +73,6 @@ ba_plan_add_rows_path(PlannerInfo *root, RelOptInfo *rel, List *bounds)
 	path->path.pathtype = T_CustomScan;
 	path->path.parent = rel;
 	path->path.pathtarget = rel->reltarget;
-	path->path.parallel_safe = rel->consider_parallel;
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->methods = &ba_node_rows_path_methods;
 	path->custom_private = list_make2(bounds, rel->reltarget->exprs);

@@ -51,8 +51,10 @@ ba_scan_begin(Relation rel, Snapshot snapshot, ParallelTableScanDesc parallel)
 	scan->rows.memory = AllocSetContextCreate(memory, "BatchAgg rows", ALLOCSET_DEFAULT_SIZES);
 	scan->rows.ops = &rows_ops;
 
-	/* Where buffers are very few, leave most to others. */
-	scan->max_pages = Max(1, Min(BA_VECTOR_PAGES, NBuffers / (4 * MaxBackends)));
+	/* Where buffers are very few, leave most to others, and to other scans of this process. */
+	scan->max_pages =
+		Max(1, Min(BA_VECTOR_PAGES, RelationUsesLocalBuffers(rel) ? num_temp_buffers / 64
+																  : NBuffers / (4 * MaxBackends)));
 
 	ba_scan_init_columns(scan);
 	MemoryContextSwitchTo(caller);

@@ -516,8 +516,12 @@ sub random_query
 	{
 		# no aggregation, but a range of TIDs: nothing depends on an order
 		my @columns = @keys ? @keys : 't.k';
+		# a condition may stand among the columns as well
+		my $twice = pick('', '', 't.k IS NOT NULL', 't.k % 2 = 0', '(t.k < 5) IS NOT FALSE');
 		my $tid = sub { "'(" . int(rand 12) . ',' . int(rand 60) . ")'" };
 		my $range = pick('t.ctid >= ' . $tid->(), 't.ctid <= ' . $tid->(), "t.ctid BETWEEN '(0,1)' AND " . $tid->());
+		push @columns, $twice, "CASE WHEN $twice THEN 1 ELSE 2 END" if $twice ne '';
+		$range .= " AND $twice" if $twice ne '';
 		$sql = 'SELECT ' . join(', ', @columns) . " FROM $from" . pick('', '', ' JOIN dim ON dim.v = t.k') . ($where eq '' ? ' WHERE ' : "$where AND ") . $range;
 		$query->{fuzzy} = [ (0) x @columns ];
 		$query->{order} = 0;

@@ -51,6 +51,10 @@ SELECT q, pg_temp.check_rows(replace(q, '$', :'within')) FROM unnest(ARRAY[
 	'SELECT id FROM r WHERE $ ORDER BY t DESC, id LIMIT 5',
 	'SELECT id FROM r WHERE $ AND false',
 	'SELECT id FROM r WHERE $ AND 1 / (id - 200) < 1',
+	'SELECT id, s < -100, NOT (s < -100), CASE WHEN s < -100 THEN ''yes'' ELSE ''no'' END FROM r WHERE $ AND s < -100',
+	'SELECT id, count(*) OVER (PARTITION BY NOT b) FROM r WHERE $ AND NOT b',
+	'SELECT DISTINCT b IS NOT TRUE, f IS NULL FROM r WHERE $ AND b IS NOT TRUE AND f IS NULL',
+	'SELECT x.id FROM (SELECT id, s < -100 AS low FROM r WHERE $ AND s < -100) x JOIN (VALUES (true), (false)) y(low) USING (low)',
 	'SELECT id FROM r WHERE ctid >= ''(30,1)''',
 	'SELECT id FROM r WHERE ctid <= ''(2,3)''',
 	'SELECT id FROM r WHERE ctid <= ''(2,3)'' AND ctid >= ''(4,1)''',
@@ -86,6 +90,9 @@ SELECT pg_temp.check_rows('SELECT a.id, b.id FROM generate_series(90, 110) a(id)
 RESET enable_hashjoin;
 RESET enable_mergejoin;
 RESET enable_material;
+-- a cursor may end early, and go back
+EXPLAIN (COSTS OFF) DECLARE c NO SCROLL CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND id % 20 = 0;
+SET cursor_tuple_fraction = 1;
 EXPLAIN (COSTS OFF) DECLARE c CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND id % 20 = 0;
 EXPLAIN (COSTS OFF) DECLARE c NO SCROLL CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND id % 20 = 0;
 BEGIN;
@@ -103,6 +110,8 @@ UPDATE r SET v = 'current' WHERE CURRENT OF c RETURNING id;
 MOVE 5 IN c;
 DELETE FROM r WHERE CURRENT OF c RETURNING id, v;
 ROLLBACK;
+
+RESET cursor_tuple_fraction;
 
 -- rows of the same transaction, and of one that failed
 BEGIN;
@@ -125,6 +134,8 @@ SELECT q, pg_temp.check_rows(replace(q, '$', :'within')) FROM unnest(ARRAY[
 	'SELECT id FROM r WHERE $ AND random() >= 0',
 	'SELECT id FROM r WHERE $ AND xmin::text > ''0''',
 	'SELECT id FROM r WHERE id < 10',
+	'SELECT id FROM r WHERE $ AND id / (id - 230) < 5 LIMIT 3',
+	'SELECT 1 WHERE EXISTS (SELECT FROM r WHERE $ AND id / (id - 230) < 5)',
 	'SELECT s.id FROM r a, LATERAL (SELECT b.id FROM r b WHERE b.$ AND b.id = a.id OFFSET 0) s WHERE a.id < 100']) q;
 EXPLAIN (COSTS OFF) UPDATE r SET late = 1 WHERE ctid <= '(5,1)';
 EXPLAIN (COSTS OFF) DELETE FROM r USING r s WHERE r.id = s.id AND s.ctid <= '(5,1)';

@@ -102,6 +102,37 @@ for my $lock ('SELECT FROM batchagg.run FOR UPDATE', 'LOCK TABLE batchagg.task I
 }
 unlike(slurp_file($node->logfile), qr/lock timeout/, 'no wait was given up');
 
+# Whoever waits for the table does not have the run's row meanwhile, and no longer than lock_timeout says.
+start(q{max_attempts => 1000, lock_timeout => '100 ms',});
+wait_until("SELECT count(*) > 10 FROM seen", 'the run is under way');
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; LOCK TABLE source');
+my $waits_since = q{FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type LIKE 'batchagg%' AND NOT granted
+	AND relation = 'source'::regclass AND waitstart > '%s'};
+wait_until(sprintf("SELECT EXISTS (SELECT $waits_since)", 'epoch'), 'its process waits for the table');
+is(sql(q{SET lock_timeout = '60 s'; SELECT count(*) FROM (SELECT FROM batchagg.run ORDER BY id DESC LIMIT 1 FOR UPDATE) r}), '1', q{others have the run's row});
+my $now = sql('SELECT clock_timestamp()');
+wait_until(sprintf("SELECT EXISTS (SELECT $waits_since)", $now), 'the wait is given up, and another begun');
+$holder->query_safe('COMMIT');
+ends_well('a table that was locked');
+
+# A row that is committed while a process waits to cut the batch that it belongs to is in that batch.
+sql('CREATE TABLE gaps (id int PRIMARY KEY); INSERT INTO gaps SELECT generate_series(10, 1000, 10); CREATE TABLE taken (id int)');
+$holder->query_safe('SELECT pg_advisory_lock(1)');
+sql(q{SELECT batchagg.create_job('gaps', 'gaps', batch_size => 1, command =>
+	'INSERT INTO taken SELECT id FROM (SELECT pg_advisory_xact_lock_shared(1)) l, gaps WHERE id BETWEEN $1 AND $2')});
+$run = sql(q{SELECT batchagg.start_job('gaps')});
+wait_until(q{SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type LIKE 'batchagg%' AND NOT granted AND locktype = 'advisory')},
+	'the first batch waits');
+$holder->query_safe("BEGIN; SELECT FROM batchagg.run WHERE id = $run FOR UPDATE; SELECT pg_advisory_unlock(1)");
+wait_until(q{SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type LIKE 'batchagg%' AND NOT granted AND locktype = 'transactionid')},
+	'the process waits to cut the second');
+sql('INSERT INTO gaps VALUES (15)');
+$holder->query_safe('COMMIT');
+$holder->quit;
+wait_until("SELECT status = 'done' FROM batchagg.run WHERE id = $run", 'the run ends');
+is(sql('SELECT count(*), count(DISTINCT id), bool_or(id = 15) FROM taken'), '101|101|t', 'the row that came meanwhile is not left out');
+
 # ------------------------------------------- triggers and foreign keys of the tables' owner
 
 sql(q{
