@@ -30,7 +30,8 @@ autovacuum = off
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 
-# A batch takes some 30 ms, a pass a second or two.
+# A batch takes some 30 ms or more, a pass some seconds. Rows are stored one by one in one job, where a function is volatile,
+# and many at a time in another.
 sql(q{
 	CREATE TABLE source (id int PRIMARY KEY, k int);
 	INSERT INTO source SELECT n, n % 7 FROM generate_series(1, 10000) n;
@@ -45,13 +46,17 @@ sql(q{
 	SELECT batchagg.create_job('keyed', 'source', batch_size => 100, workers => 3, max_attempts => 1000, retry_delay => '10 ms', command =>
 		'INSERT INTO keyed_seen SELECT s.* FROM source s, pg_sleep(0.03) WHERE id BETWEEN $1 AND $2');
 	SELECT batchagg.create_job('piled', 'pile', batch_size => 200, workers => 2, max_attempts => 1000, retry_delay => '10 ms', command =>
-		'INSERT INTO piled_seen SELECT p.* FROM pile p, pg_sleep(0.1) WHERE ctid BETWEEN $1 AND $2');
+		'INSERT INTO piled_seen SELECT slowly(p.id), p.k FROM pile p WHERE ctid BETWEEN $1 AND $2');
 	SELECT batchagg.create_job('streamed', 'stream', mode => 'incremental', batch_size => 20, workers => 2, max_attempts => 1000,
 		retry_delay => '10 ms', command =>
 		'INSERT INTO streamed_seen SELECT s.* FROM stream s, pg_sleep(0.03) WHERE id BETWEEN $1 AND $2');
 	SELECT batchagg.create_summary('summed', 'SELECT k % 5 AS k, count(*), sum(public.slowly(k)) AS sum FROM stream GROUP BY 1',
 		batch_size => 25, workers => 2, max_attempts => 1000, retry_delay => '10 ms');
 });
+
+my ($rc, $out, $plan) = $node->psql('postgres', q{SELECT create_job('plan', 'pile', (SELECT command FROM job WHERE name = 'piled'), key => 'ctid',
+	batch_size => 200, dry_run => true)});
+like($plan, qr/BatchInsert/, 'one job stores rows many at a time');
 
 # target: what a process that has claimed a batch needs before it does anything.
 # same: that each row was counted once.
