@@ -61,6 +61,19 @@ begin(CustomScanState *css, EState *estate, int eflags)
 }
 
 /*
+ * Looks at the page beside one in the buffer pool, so that the kernel maps what lies around: it does so where a page is
+ * read first, in pieces of 64 kB or so, but not where it is written to first, as those that are added are.
+ */
+static void
+map_around(Page page)
+{
+	char *beside = (char *) ((uintptr_t) page ^ BLCKSZ);
+
+	if (beside >= BufferBlocks && beside < BufferBlocks + (Size) NBuffers * BLCKSZ)
+		(void) *(volatile char *) beside;
+}
+
+/*
  * Adds empty pages to a table, for any process to fill.
  */
 static void
@@ -79,6 +92,8 @@ add_pages(Relation rel, int n)
 		/* in no WAL: after a crash the page is a zeroed one, which is in order at a table's end */
 		PageInit(page, BLCKSZ, 0);
 		MarkBufferDirty(buffer);
+		if (!BufferIsLocal(buffer))
+			map_around(page);
 		free = PageGetHeapFreeSpace(page);
 		block = BufferGetBlockNumber(buffer);
 		UnlockReleaseBuffer(buffer);
@@ -96,9 +111,9 @@ add_pages(Relation rel, int n)
 static int
 estimate_pages(const Plan *plan)
 {
-	double bytes = plan->plan_rows * (plan->plan_width + SizeofHeapTupleHeader);
+	Size row = MAXALIGN(SizeofHeapTupleHeader) + MAXALIGN(plan->plan_width) + sizeof(ItemIdData);
 
-	return (int) Min(bytes / BLCKSZ, MAX_PAGES);
+	return (int) Min(plan->plan_rows * row / BLCKSZ + 1, MAX_PAGES);
 }
 
 /*
