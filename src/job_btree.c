@@ -336,7 +336,7 @@ add_blocks(Blocks *blocks, Page page, OffsetNumber from, OffsetNumber to)
 
 /*
  * Tells whether all entries of a page are of the shortest kind, as those of keys up to eight bytes are, and none of
- * them is marked dead, as far as the page says: one says so who marks one. So they need no looking for, one by one.
+ * them is marked dead, as far as the page says, which is mostly right. So they need no looking for, one by one.
  */
 static bool
 is_dense(Page page)

@@ -74,15 +74,28 @@ map_around(Page page)
 }
 
 /*
- * Adds empty pages to a table, for any process to fill.
+ * Tells whether the table is known to have a page that is half empty, of the part that is to be filled.
  */
-static void
+static bool
+has_room(Relation rel)
+{
+	Size room = BLCKSZ / 2 + RelationGetTargetPageFreeSpace(rel, HEAP_DEFAULT_FILLFACTOR);
+
+	return GetPageWithFreeSpace(rel, Min(room, MaxHeapTupleSize)) != InvalidBlockNumber;
+}
+
+/*
+ * Adds empty pages to a table, for any process to fill, unless somebody else has done so. Returns how many.
+ */
+static int
 add_pages(Relation rel, int n)
 {
 	BlockNumber first = InvalidBlockNumber;
 	BlockNumber block = InvalidBlockNumber;
 
 	LockRelationForExtension(rel, ExclusiveLock);
+	if (has_room(rel))
+		n = 0;
 	for (int i = 0; i < n; i++)
 	{
 		Buffer buffer = ReadBufferExtended(rel, MAIN_FORKNUM, P_NEW, RBM_ZERO_AND_LOCK, NULL);
@@ -101,19 +114,22 @@ add_pages(Relation rel, int n)
 		if (i == 0)
 			first = block;
 	}
+	if (n > 0)
+		FreeSpaceMapVacuumRange(rel, first, block + 1);
 	UnlockRelationForExtension(rel, ExclusiveLock);
-	FreeSpaceMapVacuumRange(rel, first, block + 1);
+	return n;
 }
 
 /*
- * Estimates how many pages the rows take that a plan gives; MAX_PAGES are enough.
+ * Estimates how many pages of a table the rows take that a plan gives; MAX_PAGES are enough.
  */
 static int
-estimate_pages(const Plan *plan)
+estimate_pages(Relation rel, const Plan *plan)
 {
 	Size row = MAXALIGN(SizeofHeapTupleHeader) + MAXALIGN(plan->plan_width) + sizeof(ItemIdData);
+	Size page = RelationGetTargetPageUsage(rel, HEAP_DEFAULT_FILLFACTOR);
 
-	return (int) Min(plan->plan_rows * row / BLCKSZ + 1, MAX_PAGES);
+	return (int) Min(plan->plan_rows * row / page + 1, MAX_PAGES);
 }
 
 /*
@@ -127,13 +143,8 @@ reserve_pages(InsertNode *node)
 	PlanState *child = linitial(node->css.custom_ps);
 	int needed = Min(node->bytes, MAX_BYTES) / BLCKSZ + 1; /* what is long goes elsewhere */
 
-	if (node->reserved < needed && GetPageWithFreeSpace(rel, BLCKSZ / 2) == InvalidBlockNumber)
-	{
-		int n = Max(estimate_pages(child->plan), needed);
-
-		add_pages(rel, n);
-		node->reserved += n;
-	}
+	if (node->reserved < needed && !has_room(rel))
+		node->reserved += add_pages(rel, Max(estimate_pages(rel, child->plan), needed));
 	node->reserved = Max(node->reserved - needed, 0);
 }
 
@@ -184,6 +195,8 @@ keep_row(InsertNode *node, TupleTableSlot *row)
 		MemoryContextSwitchTo(old);
 	}
 	ExecCopySlot(*slot, row);
+	/* a copy of a row that stands in a buffer would be a pin on that */
+	ExecMaterializeSlot(*slot);
 	(*slot)->tts_tableOid = RelationGetRelid(rel);
 	if (rel->rd_att->constr != NULL)
 		ExecConstraints(node->target, *slot, node->css.ss.ps.state);
@@ -272,6 +285,7 @@ ba_node_make_insert(const Plan *instead_of, Plan *child, Index target)
 	cscan->scan.plan.type = tag;
 	cscan->scan.plan.lefttree = NULL;
 	cscan->scan.scanrelid = target;
+	cscan->custom_relids = bms_make_singleton(target);
 	cscan->custom_plans = list_make1(child);
 	cscan->methods = &ba_node_insert_scan_methods;
 	return &cscan->scan.plan;

@@ -208,7 +208,7 @@ plan_known_query(Query *parse, const char *text, int options, ParamListInfo para
 	/* the text is where the plan cache has it, so nobody else's query has it there */
 	if (known != NULL && text == known->source->query_string)
 	{
-		insert_late = ba_plan_may_insert_late(parse);
+		insert_late = list_length(known->source->query_list) == 1 && ba_plan_may_insert_late(parse);
 		known->query = parse;
 		known->kind = params == NULL ? BA_PLAN_KEPT : BA_PLAN_ONCE;
 		known->planned[known->kind] = true;

@@ -13,6 +13,7 @@ use Test::More;
 my $node = new_server('insert', q{
 autovacuum = off
 max_worker_processes = 8
+shared_buffers = 1MB
 });
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
@@ -30,13 +31,19 @@ sql(qq{
 	ALTER TABLE source DROP gone;
 	VACUUM ANALYZE source;
 	CREATE FUNCTION shout(t text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT upper(t)';
+	CREATE FUNCTION stored() RETURNS bigint VOLATILE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM by_job); END';
+	CREATE FUNCTION numbered(id int, so_far bigint DEFAULT stored()) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN so_far; END';
+	CREATE TABLE spread (id int PRIMARY KEY, t text);
+	ALTER TABLE spread ALTER t SET STORAGE PLAIN;
+	INSERT INTO spread SELECT i, CASE WHEN i < 0 THEN repeat('x', 7000) END
+		FROM generate_series(1, $rows) n, LATERAL (VALUES (n), (-n)) v(i) ORDER BY n;
+	VACUUM ANALYZE spread;
 	CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
 	CREATE DOMAIN natural_number AS int CHECK (VALUE > 0);
 	CREATE ROLE clerk LOGIN;
 	GRANT SELECT ON source TO clerk;
 	GRANT USAGE ON SCHEMA batchagg TO clerk;
 });
-
 
 my $inserted = 'Custom Scan (BatchInsert)';
 my $core = 'Insert';
@@ -97,7 +104,22 @@ my %targets = (
 		'INSERT INTO {t} SELECT id FROM source WHERE {in}', $core ],
 	'a domain' => [
 		'CREATE TABLE {t} (id natural_number)',
-		'INSERT INTO {t} SELECT id FROM source WHERE {in}', $inserted ],
+		'INSERT INTO {t} SELECT id FROM source WHERE {in}', $core ],
+	'a check that looks at the table' => [
+		'CREATE TABLE {t} (id int CHECK (stored() % 700 >= 0), n bigint DEFAULT 0)',
+		'INSERT INTO {t} SELECT id, small FROM source WHERE {in}', $core ],
+	'an argument that looks at the table' => [
+		'CREATE TABLE {t} (id int, n bigint)',
+		'INSERT INTO {t} SELECT id, numbered(id) FROM source WHERE {in}', $core, 'SELECT id FROM {t}' ],
+	'a look at the transaction' => [
+		'CREATE TABLE {t} (id int, b boolean)',
+		'INSERT INTO {t} SELECT id, pg_current_xact_id_if_assigned() IS NULL AND false FROM source WHERE {in}', $core ],
+	'rows as they stand in their buffers, each in another' => [
+		'CREATE TABLE {t} (LIKE spread)',
+		'INSERT INTO {t} SELECT * FROM spread WHERE {in} AND id > 0 AND tableoid > 0', $inserted ],
+	'a rule that makes another command' => [
+		'CREATE TABLE {t} (id int); CREATE TABLE {t}_other (id int); CREATE RULE r AS ON INSERT TO {t} DO ALSO INSERT INTO {t}_other VALUES (1)',
+		'INSERT INTO {t} SELECT id FROM source WHERE {in}', $core ],
 	'a partitioned table' => [
 		'CREATE TABLE {t} (id int) PARTITION BY LIST (id); CREATE TABLE {t}_1 PARTITION OF {t} DEFAULT',
 		'INSERT INTO {t} SELECT id FROM source WHERE {in}', $core ],
@@ -158,7 +180,7 @@ foreach my $name (sort keys %targets)
 	$role //= 'postgres';
 	foreach my $key ('id', 'ctid')
 	{
-		next if $key eq 'ctid' && $command =~ /GROUP BY id|JOIN/;
+		next if $key eq 'ctid' && $command =~ /GROUP BY id|JOIN|FROM spread/;
 		sql("SET client_min_messages = error; DROP SCHEMA IF EXISTS work CASCADE; CREATE SCHEMA work AUTHORIZATION $role");
 		sql("SET ROLE $role; " . fill($definition, t => $_)) foreach ('by_job', 'plain');
 		is(run_job($command, $key, $role, ''), $plan, "$name, by $key: the plan");
