@@ -42,15 +42,15 @@ wants_plain_columns(RelOptInfo *rel)
 
 /*
  * Tells whether the query may end before it has read all its rows: there is a LIMIT or the like, and nothing that
- * takes in all rows before it gives one.
+ * takes in all rows before it gives one, as to put them in an order does. Of rows that are all alike DISTINCT takes one.
  */
 static bool
 may_end_early(PlannerInfo *root)
 {
 	Query *parse = root->parse;
 
-	return root->tuple_fraction > 0 && parse->sortClause == NIL && parse->groupClause == NIL &&
-		   parse->distinctClause == NIL && !parse->hasAggs;
+	return (root->tuple_fraction > 0 && root->query_pathkeys == NIL && !parse->hasAggs) ||
+		   (parse->distinctClause != NIL && root->distinct_pathkeys == NIL);
 }
 
 /*

@@ -135,6 +135,8 @@ SELECT q, pg_temp.check_rows(replace(q, '$', :'within')) FROM unnest(ARRAY[
 	'SELECT id FROM r WHERE $ AND xmin::text > ''0''',
 	'SELECT id FROM r WHERE id < 10',
 	'SELECT id FROM r WHERE $ AND id / (id - 230) < 5 LIMIT 3',
+	'SELECT id FROM r WHERE $ AND id % 5 = 0 AND l > 0 AND late = 7 AND id / (id - 230) < 5 ORDER BY late LIMIT 3',
+	'SELECT DISTINCT late FROM r WHERE $ AND late = 7 AND id / (id - 23000) < 5',
 	'SELECT 1 WHERE EXISTS (SELECT FROM r WHERE $ AND id / (id - 230) < 5)',
 	'SELECT s.id FROM r a, LATERAL (SELECT b.id FROM r b WHERE b.$ AND b.id = a.id OFFSET 0) s WHERE a.id < 100']) q;
 EXPLAIN (COSTS OFF) UPDATE r SET late = 1 WHERE ctid <= '(5,1)';
