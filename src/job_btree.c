@@ -276,11 +276,9 @@ pin_ahead(Relation index, BlockNumber block, const BaBufferTrack *track)
 {
 	Buffer buffer = ba_scan_try_buffer(index, block, NULL, track);
 
+	/* a look at the page maps it, which asking for it does not */
 	if (buffer != InvalidBuffer)
-	{
-		/* a look at the page maps it, which asking for it does not */
 		(void) *(volatile LocationIndex *) &((PageHeader) BufferGetPage(buffer))->pd_lower;
-	}
 	return buffer;
 }
 
