@@ -12,7 +12,6 @@
 
 #include "fmgr.h"
 #include "utils/guc.h"
-#include "utils/plancache.h"
 
 #include "batchagg.h"
 #include "compat.h"
@@ -29,16 +28,6 @@ bool batchagg_enabled = true;
 bool batchagg_debug_force_engine = false;
 
 void _PG_init(void);
-
-/*
- * Makes plans that are kept be made anew: they are to have the engine in them, or not, from now on.
- */
-static void
-assign_enabled(bool enabled, void *extra)
-{
-	if (enabled != batchagg_enabled)
-		ResetPlanCache();
-}
 
 /*
  * Defines the settings, reserves their prefix, and starts the layers that hook into the server.
@@ -61,8 +50,7 @@ _PG_init(void)
 	DefineCustomBoolVariable("batchagg.enabled", "Lets the planner choose the engine.",
 							 "The custom scan BatchAgg then takes aggregations that it makes "
 							 "cheaper.",
-							 &batchagg_enabled, true, PGC_USERSET, GUC_EXPLAIN, NULL,
-							 assign_enabled, NULL);
+							 &batchagg_enabled, true, PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
 	DefineCustomBoolVariable("batchagg.debug_force_engine",
 							 "Takes the engine wherever it can run an aggregation.",
 							 "For tests: costs decide nothing.", &batchagg_debug_force_engine,

@@ -283,7 +283,8 @@ typedef struct BaPrepared
 	int ntypes;
 	Oid types[4];
 	SPIPlanPtr plan;
-	int users; /* that have not released it */
+	bool engine; /* batchagg.enabled was on */
+	int users;   /* that have not released it */
 	bool forgotten;
 
 	/* of the plan that is kept, for job_command.c */

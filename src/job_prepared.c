@@ -13,6 +13,7 @@
 #include "nodes/parsenodes.h"
 #include "utils/memutils.h"
 
+#include "batchagg.h"
 #include "job.h"
 
 #define MOST_PREPARED 4
@@ -48,6 +49,7 @@ keep(const char *text, int ntypes, Oid *types, SPIPlanPtr plan)
 	prepared->ntypes = ntypes;
 	memcpy(prepared->types, types, ntypes * sizeof(Oid));
 	prepared->plan = plan;
+	prepared->engine = batchagg_enabled;
 	kept = lcons(prepared, kept);
 	MemoryContextSwitchTo(caller);
 	return prepared;
@@ -55,7 +57,8 @@ keep(const char *text, int ntypes, Oid *types, SPIPlanPtr plan)
 
 /*
  * Returns a statement with parameters of the given types, prepared with options of a cursor. It is to be
- * released. A text always comes with the same options.
+ * released. A text always comes with the same options. One whose plans may be the engine's is not for who has switched
+ * that off, nor the other way round.
  */
 BaPrepared *
 ba_prepared_get(const char *text, int ntypes, Oid *types, int options)
@@ -68,7 +71,7 @@ ba_prepared_get(const char *text, int ntypes, Oid *types, int options)
 	foreach (lc, kept)
 	{
 		prepared = lfirst(lc);
-		if (prepared->ntypes == ntypes &&
+		if (prepared->ntypes == ntypes && prepared->engine == batchagg_enabled &&
 			memcmp(prepared->types, types, ntypes * sizeof(Oid)) == 0 &&
 			strcmp(prepared->text, text) == 0)
 		{

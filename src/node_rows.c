@@ -14,6 +14,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/clauses.h"
 #include "utils/memutils.h"
 
 #include "node.h"
@@ -53,7 +54,8 @@ begin(CustomScanState *css, EState *estate, int eflags)
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0)
 		return;
 	old = MemoryContextSwitchTo(node->memory);
-	node->often = (eflags & EXEC_FLAG_REWIND) != 0 || !bms_is_empty(cscan->scan.plan.allParam);
+	node->often =
+		(eflags & EXEC_FLAG_REWIND) != 0 || pull_paramids((Expr *) cscan->custom_exprs) != NULL;
 	node->program = ba_expr_create_program(&css->ss.ps, cscan->scan.scanrelid);
 	node->ncolumns = ba_node_count_columns(cscan);
 	node->attnos = palloc(sizeof(AttrNumber) * Max(1, node->ncolumns));

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "nodes/nodeFuncs.h"
@@ -46,7 +47,9 @@ has_hidden_look(Node *node, void *context)
 	{
 		FuncExpr *call = (FuncExpr *) node;
 
-		if (list_length(call->args) < get_func_nargs(call->funcid) ||
+		/* defaults of core's own are constants */
+		if ((call->funcid >= FirstNormalObjectId &&
+			 list_length(call->args) < get_func_nargs(call->funcid)) ||
 			call->funcid == F_PG_CURRENT_XACT_ID_IF_ASSIGNED ||
 			call->funcid == F_TXID_CURRENT_IF_ASSIGNED)
 			return true;
@@ -83,7 +86,11 @@ is_plain_table(Oid relid, int ncolumns)
 	for (int i = 0; i < desc->natts && plain; i++)
 		plain = TupleDescAttr(desc, i)->attgenerated == '\0';
 	for (int i = 0; plain && desc->constr != NULL && i < desc->constr->num_check; i++)
-		plain = !contain_volatile_functions(stringToNode(desc->constr->check[i].ccbin));
+	{
+		Node *check = stringToNode(desc->constr->check[i].ccbin);
+
+		plain = !contain_volatile_functions(check) && !has_hidden_look(check, NULL);
+	}
 	table_close(rel, NoLock);
 	return plain;
 }

@@ -111,6 +111,12 @@ my %targets = (
 	'an argument that looks at the table' => [
 		'CREATE TABLE {t} (id int, n bigint)',
 		'INSERT INTO {t} SELECT id, numbered(id) FROM source WHERE {in}', $core, 'SELECT id FROM {t}' ],
+	'a check that looks by an argument' => [
+		'CREATE TABLE {t} (id int CHECK (numbered(id) >= 0))',
+		'INSERT INTO {t} SELECT id FROM source WHERE {in}', $core ],
+	'an argument of a function of core that is left out' => [
+		'CREATE TABLE {t} (id int, i interval)',
+		'INSERT INTO {t} SELECT id, make_interval(days => id) FROM source WHERE {in}', $inserted ],
 	'a look at the transaction' => [
 		'CREATE TABLE {t} (id int, b boolean)',
 		'INSERT INTO {t} SELECT id, pg_current_xact_id_if_assigned() IS NULL AND false FROM source WHERE {in}', $core ],
