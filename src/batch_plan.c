@@ -296,7 +296,7 @@ ba_plan_batch(BaQuery *query, List *leaves, const BaEstimate *estimate)
 	query->params->params[n + 1] = (ParamExternData){PointerGetDatum(&last), false, 0, TIDOID};
 
 	/* The planner may have made conditions share nodes; the copy shares none. */
-	stmt = copyObject(pg_plan_query(query->query, query->text, 0, query->params));
+	stmt = copyObject(ba_plan_for_all_rows(query->query, query->text, 0, query->params));
 	stmt->jitFlags = is_repeatable(stmt)
 						 ? choose_jit(ba_plan_cost_without_engine(stmt) * estimate->batches)
 						 : PGJIT_NONE;

@@ -78,6 +78,9 @@ typedef struct BaKnown
 extern void ba_plan_init_known(void);
 extern Expr *ba_plan_make_bound(Index rti, Oid operator, int param);
 extern CachedPlan *ba_plan_get_cached(BaKnown *what);
+extern PlannedStmt *ba_plan_for_all_rows(Query *query, const char *text, int options,
+										 ParamListInfo params);
+extern bool ba_plan_takes_all(Query *query);
 extern List *ba_plan_known_bounds(PlannerInfo *root, RelOptInfo *rel);
 
 /* in plan_jit.c */

@@ -39,6 +39,7 @@
 #include "optimizer/restrictinfo.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "tcop/tcopprot.h"
 
 #include "compat.h"
 #include "plan.h"
@@ -48,6 +49,9 @@ static set_rel_pathlist_hook_type previous_pathlist = NULL;
 
 /* What is known of the query that is being planned, NULL for nothing. */
 static BaKnown *known = NULL;
+
+/* A query whose caller will take all its rows, NULL for none. */
+static Query *taken_whole = NULL;
 
 /* The options of the cursor that it is planned for. */
 static int cursor_options = 0;
@@ -223,6 +227,39 @@ plan_known_query(Query *parse, const char *text, int options, ParamListInfo para
 	if (insert_late)
 		ba_plan_use_insert(stmt);
 	return stmt;
+}
+
+/*
+ * Plans a query as pg_plan_query does, for a caller who will take all its rows.
+ */
+PlannedStmt *
+ba_plan_for_all_rows(Query *query, const char *text, int options, ParamListInfo params)
+{
+	Query *outer = taken_whole;
+	PlannedStmt *stmt;
+
+	taken_whole = query;
+	PG_TRY();
+	{
+		stmt = pg_plan_query(query, text, options, params);
+	}
+	PG_FINALLY();
+	{
+		taken_whole = outer;
+	}
+	PG_END_TRY();
+	return stmt;
+}
+
+/*
+ * Tells whether whoever runs a query that is planned, and not part of another, takes all its rows: it is no SELECT,
+ * or a batch.
+ */
+bool
+ba_plan_takes_all(Query *query)
+{
+	return query->commandType != CMD_SELECT || query == taken_whole ||
+		   (known != NULL && query == known->query);
 }
 
 /*

@@ -7,15 +7,19 @@
  * decide between a BatchScan and core's TID range scan or index. The rest of the query is core's.
  *
  * Not for tables that the query writes to or whose rows it may have to look at again when others have
- * written to them, which core does by their TIDs; nor where it wants other system columns. Nor where the query may
- * have enough with a few rows: conditions are evaluated for a vector of rows, so that one that core would not have come to might raise an error.
+ * written to them, which core does by their TIDs; nor where it wants other system columns. Conditions
+ * are evaluated for a vector of rows, so one that may raise an error must not meet a row that core would not have
+ * come to: it is the engine's only where the query takes all rows of the table, whatever it finds in them.
  */
 #include "postgres.h"
 
 #include "nodes/nodeFuncs.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/prep.h"
+#include "optimizer/restrictinfo.h"
 #include "parser/parsetree.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 
 #include "batchagg.h"
 #include "node.h"
@@ -41,16 +45,83 @@ wants_plain_columns(RelOptInfo *rel)
 }
 
 /*
- * Tells whether the query may end before it has read all its rows: there is a LIMIT or the like, and nothing that
- * takes in all rows before it gives one, as to put them in an order does. Of rows that are all alike DISTINCT takes one.
+ * Tells whether a function may raise an error. One that is leakproof may not, and core says so of its comparisons, but
+ * for those of numeric.
  */
 static bool
-may_end_early(PlannerInfo *root)
+may_function_raise(Oid function, void *context)
 {
-	Query *parse = root->parse;
+	switch (function)
+	{
+		case F_NUMERIC_EQ:
+		case F_NUMERIC_NE:
+		case F_NUMERIC_LT:
+		case F_NUMERIC_LE:
+		case F_NUMERIC_GT:
+		case F_NUMERIC_GE:
+			return false;
+		default:
+			return !get_func_leakproof(function);
+	}
+}
 
-	return (root->tuple_fraction > 0 && root->query_pathkeys == NIL && !parse->hasAggs) ||
-		   (parse->distinctClause != NIL && root->distinct_pathkeys == NIL);
+/*
+ * Tells whether an expression may raise an error for some row, as far as one can see.
+ */
+static bool
+may_raise(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_List:
+		case T_Var:
+		case T_Const:
+		case T_Param:
+		case T_RelabelType:
+		case T_BoolExpr:
+		case T_NullTest:
+		case T_BooleanTest:
+		case T_CaseExpr:
+		case T_CaseWhen:
+		case T_CaseTestExpr:
+		case T_CoalesceExpr:
+		case T_FuncExpr:
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+		case T_ScalarArrayOpExpr:
+			return check_functions_in_node(node, may_function_raise, context) ||
+				   expression_tree_walker(node, may_raise, context);
+		default:
+			return true;
+	}
+}
+
+/*
+ * Tells whether a query reads its only table to the end, once it has begun. So it does where it
+ * aggregates or puts rows in an order, which a BatchScan does not give them in; and where everybody takes all
+ * rows, up to who runs it.
+ */
+static bool
+takes_all_rows(PlannerInfo *root)
+{
+	do
+	{
+		Query *parse = root->parse;
+
+		if (bms_membership(root->all_baserels) != BMS_SINGLETON)
+			return false;
+		if (parse->hasAggs || root->query_pathkeys != NIL)
+			return true;
+		/* of rows that are all alike DISTINCT takes one, and a window may have a last row */
+		if (root->tuple_fraction > 0 || parse->distinctClause != NIL || parse->hasWindowFuncs)
+			return false;
+		if (root->parent_root == NULL)
+			return ba_plan_takes_all(parse);
+		root = root->parent_root;
+	} while (true);
 }
 
 /*
@@ -65,8 +136,10 @@ ba_plan_add_rows_path(PlannerInfo *root, RelOptInfo *rel, List *bounds)
 	if (!batchagg_enabled || rel->reloptkind != RELOPT_BASEREL || rel->rtekind != RTE_RELATION ||
 		rte->inh || rte->tablesample != NULL || IS_DUMMY_REL(rel) ||
 		!bms_is_empty(rel->lateral_relids) || bms_is_member(rel->relid, root->all_result_relids) ||
-		get_plan_rowmark(root->rowMarks, rel->relid) != NULL || may_end_early(root) ||
+		get_plan_rowmark(root->rowMarks, rel->relid) != NULL ||
 		(bounds == NIL && !ba_plan_has_tid_bound(rel)) || !wants_plain_columns(rel) ||
+		(!takes_all_rows(root) &&
+		 may_raise((Node *) extract_actual_clauses(rel->baserestrictinfo, false), NULL)) ||
 		!ba_plan_is_supported_table(root, rel))
 		return;
 	path = makeNode(CustomPath);

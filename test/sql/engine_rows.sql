@@ -28,6 +28,7 @@ UPDATE r SET (b, s, f, n, t, day, u, a, k) = (NULL, NULL, NULL, NULL, NULL, NULL
 UPDATE r SET late = NULL WHERE id % 13 = 0;
 DELETE FROM r WHERE id % 17 = 0;
 CREATE INDEX ON r (id);
+CREATE TABLE w (id int);
 
 CREATE FUNCTION pg_temp.check_rows(query text) RETURNS text LANGUAGE sql AS
 $$ SELECT run_by || CASE WHEN same THEN ', same' ELSE ', DIFFERENT' END || coalesce(', ' || length(answer), ', nothing') FROM pg_temp.engine_check(query) $$;
@@ -44,13 +45,17 @@ SELECT attname, pg_temp.check_rows(format('SELECT %I FROM r WHERE %s', attname, 
 -- conditions, and what is made of the columns
 SELECT q, pg_temp.check_rows(replace(q, '$', :'within')) FROM unnest(ARRAY[
 	'SELECT id FROM r WHERE $ AND id BETWEEN 200 AND 300',
-	'SELECT id, t FROM r WHERE $ AND s < -100 AND t LIKE ''t%''',
-	'SELECT id + 1, upper(v), t || v FROM r WHERE $ AND length(v) = 4',
+	'SELECT id, t FROM r WHERE $ AND s < -100 AND t > ''t2'' AND n <= 80.5',
+	'SELECT id, t FROM r WHERE $ AND s < -100 AND t LIKE ''t%'' ORDER BY d',
+	'SELECT id + 1, upper(v), t || v FROM r WHERE $ AND length(v) = 4 ORDER BY v',
+	'SELECT id FROM r WHERE $ AND late = 7 LIMIT 3',
+	'SELECT a.id, EXISTS (SELECT FROM r b WHERE b.$ AND b.late = 7) FROM r a WHERE a.id < 5',
 	'SELECT 1 FROM r WHERE $',
 	'SELECT count(*) FILTER (WHERE b), string_agg(v, '','' ORDER BY id) FROM r WHERE $ AND d > 20',
 	'SELECT id FROM r WHERE $ ORDER BY t DESC, id LIMIT 5',
 	'SELECT id FROM r WHERE $ AND false',
-	'SELECT id FROM r WHERE $ AND 1 / (id - 200) < 1',
+	'SELECT id FROM r WHERE $ AND 1 / (id - 200) < 1 ORDER BY late, id',
+	'SELECT * FROM (SELECT id FROM r WHERE $ AND id / (id - 23000) < 1 ORDER BY late, id OFFSET 0) s LIMIT 2',
 	'SELECT id, s < -100, NOT (s < -100), CASE WHEN s < -100 THEN ''yes'' ELSE ''no'' END FROM r WHERE $ AND s < -100',
 	'SELECT id, count(*) OVER (PARTITION BY NOT b) FROM r WHERE $ AND NOT b',
 	'SELECT DISTINCT b IS NOT TRUE, f IS NULL FROM r WHERE $ AND b IS NOT TRUE AND f IS NULL',
@@ -91,12 +96,12 @@ RESET enable_hashjoin;
 RESET enable_mergejoin;
 RESET enable_material;
 -- a cursor may end early, and go back
-EXPLAIN (COSTS OFF) DECLARE c NO SCROLL CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND id % 20 = 0;
+EXPLAIN (COSTS OFF) DECLARE c NO SCROLL CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND late = 7 AND id BETWEEN 60 AND 190;
 SET cursor_tuple_fraction = 1;
-EXPLAIN (COSTS OFF) DECLARE c CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND id % 20 = 0;
-EXPLAIN (COSTS OFF) DECLARE c NO SCROLL CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND id % 20 = 0;
+EXPLAIN (COSTS OFF) DECLARE c CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND late = 7 AND id BETWEEN 60 AND 190;
+EXPLAIN (COSTS OFF) DECLARE c NO SCROLL CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND late = 7 AND id BETWEEN 60 AND 190;
 BEGIN;
-DECLARE c SCROLL CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND id % 20 = 0;
+DECLARE c SCROLL CURSOR FOR SELECT id FROM r WHERE ctid <= '(9,1)' AND late = 7 AND id BETWEEN 60 AND 190;
 FETCH 3 FROM c;
 FETCH BACKWARD 2 FROM c;
 FETCH 2 FROM c;
@@ -104,7 +109,7 @@ COMMIT;
 
 -- a cursor's current row
 BEGIN;
-DECLARE c NO SCROLL CURSOR FOR SELECT v FROM r WHERE ctid BETWEEN '(2,1)' AND '(9,1)' AND id % 20 = 0;
+DECLARE c NO SCROLL CURSOR FOR SELECT v FROM r WHERE ctid BETWEEN '(2,1)' AND '(9,1)' AND late = 7 AND id BETWEEN 60 AND 190;
 FETCH 3 FROM c;
 UPDATE r SET v = 'current' WHERE CURRENT OF c RETURNING id;
 MOVE 5 IN c;
@@ -120,7 +125,7 @@ SAVEPOINT s;
 INSERT INTO r (id, v) SELECT n, 'newer' FROM generate_series(2101, 2150) n;
 ROLLBACK TO s;
 UPDATE r SET v = 'newest' WHERE id BETWEEN 2001 AND 2010;
-SELECT run_by, same, length(answer) FROM pg_temp.engine_check('SELECT id, v FROM r WHERE ctid >= ''(0,0)'' AND v LIKE ''new%''');
+SELECT run_by, same, length(answer) FROM pg_temp.engine_check('SELECT id, v FROM r WHERE ctid >= ''(0,0)'' AND v LIKE ''new%'' ORDER BY id');
 ROLLBACK;
 
 -- core's, since the node does without what they need
@@ -138,7 +143,25 @@ SELECT q, pg_temp.check_rows(replace(q, '$', :'within')) FROM unnest(ARRAY[
 	'SELECT id FROM r WHERE $ AND id % 5 = 0 AND l > 0 AND late = 7 AND id / (id - 230) < 5 ORDER BY late LIMIT 3',
 	'SELECT DISTINCT late FROM r WHERE $ AND late = 7 AND id / (id - 23000) < 5',
 	'SELECT 1 WHERE EXISTS (SELECT FROM r WHERE $ AND id / (id - 230) < 5)',
+	'SELECT a.id FROM r a WHERE EXISTS (SELECT FROM r b WHERE b.$ AND b.id / (b.id - 230) < 5 AND b.o > a.o) AND a.id < 5',
+	'WITH x AS MATERIALIZED (SELECT id FROM r WHERE $ AND id / (id - 230) < 5) SELECT * FROM x LIMIT 3',
+	'SELECT * FROM (SELECT id, row_number() OVER () AS n FROM r WHERE $ AND id / (id - 230) < 5) s WHERE n < 3',
+	'SELECT * FROM (SELECT id FROM r WHERE $ AND id / (id - 230) < 5 OFFSET 0) s LIMIT 3',
+	'SELECT id FROM r WHERE $ AND 1 / (id - 200) < 1',
 	'SELECT s.id FROM r a, LATERAL (SELECT b.id FROM r b WHERE b.$ AND b.id = a.id OFFSET 0) s WHERE a.id < 100']) q;
+-- whoever asks for rows may stop before one that raises an error
+DO $$
+DECLARE
+	found int;
+BEGIN
+	FOR found IN SELECT id FROM r WHERE ctid BETWEEN '(3,4)' AND '(20,2)' AND id / (id - 230) < 5 LOOP
+		EXIT;
+	END LOOP;
+	RAISE NOTICE '%', found;
+END $$;
+EXPLAIN (COSTS OFF) INSERT INTO r (id) SELECT id FROM r s WHERE ctid BETWEEN '(3,4)' AND '(20,2)' AND id / (id - 230) < 5;
+EXPLAIN (COSTS OFF) INSERT INTO w SELECT s.* FROM (SELECT id FROM r WHERE ctid BETWEEN '(3,4)' AND '(20,2)' AND id / (id - 230) < 5 OFFSET 0) s;
+EXPLAIN (COSTS OFF) INSERT INTO w SELECT s.* FROM (SELECT id FROM r WHERE ctid BETWEEN '(3,4)' AND '(20,2)' AND id / (id - 230) < 5 OFFSET 0) s LIMIT 1;
 EXPLAIN (COSTS OFF) UPDATE r SET late = 1 WHERE ctid <= '(5,1)';
 EXPLAIN (COSTS OFF) DELETE FROM r USING r s WHERE r.id = s.id AND s.ctid <= '(5,1)';
 CREATE TABLE parent (id int) PARTITION BY RANGE (id);
