@@ -95,33 +95,44 @@ set_status(const BaTask *task, const char *status, int64 delay, const ErrorData 
 			   MyProcPid) == 1;
 }
 
-/*
- * Puts two tasks in the place of one, if it is still this attempt's. Returns false, having done nothing,
- * where it has one key.
- */
-static bool
-split_task(const BaJobRun *run, BaRange *range, const BaTask *task, const ErrorData *error)
+/* Two ranges of keys in the place of one, which meet between these. */
+typedef struct Halves
 {
 	char *left_last;
 	char *right_first;
+} Halves;
+
+/*
+ * Finds where to halve a task. Returns false where it has one key.
+ */
+static bool
+find_halves(BaRange *range, const BaTask *task, Halves *halves)
+{
 	bool found;
 
 	if (task->null_keys)
 		return false;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	found = range->kind->split(range, task->first, task->last, &left_last, &right_first);
+	found = range->kind->split(range, task->first, task->last, &halves->left_last,
+							   &halves->right_first);
 	PopActiveSnapshot();
-	if (!found)
-		return false;
+	return found;
+}
+
+/*
+ * Puts two tasks in the place of one, if it is still this attempt's.
+ */
+static void
+split_task(const BaJobRun *run, const BaTask *task, const Halves *halves, const ErrorData *error)
+{
 	if (!set_status(task, "split", 0, error))
-		return true;
+		return;
 	ba_catalog_execute_alone(
 		"INSERT INTO batchagg.task (run_id, parent, status, first_key, last_key, row_count) "
 		"VALUES ($1, $2, 'pending', $3, $4, NULLIF($7, -1)), "
 		"($1, $2, 'pending', $5, $6, NULLIF($7, -1))",
-		"llttttl", run->id, task->id, task->first, left_last, right_first, task->last,
-		task->rows < 0 ? -1 : Max(task->rows / 2, 1));
-	return true;
+		"llttttl", run->id, task->id, task->first, halves->left_last, halves->right_first,
+		task->last, task->rows < 0 ? -1 : Max(task->rows / 2, 1));
 }
 
 /*
@@ -176,7 +187,13 @@ ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *range, const Ba
 					   const ErrorData *error)
 {
 	BaFailure failure = ba_failure_classify(error);
+	bool skips = failure == BA_FAILURE_DATA && job->max_skipped > 0;
+	Halves halves;
+	bool split;
 	bool running;
+
+	/* this may take long, or wait for locks, so it comes before the run's row is locked */
+	split = (skips || failure == BA_FAILURE_TOO_LARGE) && find_halves(range, task, &halves);
 
 	/*
 	 * Who ends the run holds the lock that this takes, and the processes of a run judge it one after
@@ -191,18 +208,11 @@ ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *range, const Ba
 		(void) set_status(task, "pending", 0, error);
 	else if (failure == BA_FAILURE_FINAL)
 		fail_task(job, run, task, true, error);
-	else if (failure == BA_FAILURE_DATA && job->max_skipped > 0)
-	{
-		if (split_task(run, range, task, error))
-			return;
-		if (!task->null_keys && may_skip(job, run))
-			(void) set_status(task, "skipped", 0, error);
-		else
-			fail_task(job, run, task, false, error);
-	}
-	else if (failure == BA_FAILURE_TOO_LARGE && split_task(run, range, task, error))
-		return;
-	else if (task->attempts < job->max_attempts)
+	else if (split)
+		split_task(run, task, &halves, error);
+	else if (skips && !task->null_keys && may_skip(job, run))
+		(void) set_status(task, "skipped", 0, error);
+	else if (!skips && task->attempts < job->max_attempts)
 		(void) set_status(task, "pending", ba_failure_delay(job, task->attempts), error);
 	else
 		fail_task(job, run, task, false, error);

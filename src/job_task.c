@@ -23,12 +23,16 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/proc.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 #include "utils/wait_event.h"
 
 #include "compat.h"
 #include "job.h"
+
+/* how long to wait at most for a lock with the run's row locked, ms */
+#define CUT_PATIENCE 1000
 
 /* The task whose lock this process has, 0 for none. */
 static int64 held_task = 0;
@@ -194,6 +198,9 @@ claim_next(const BaJob *job, BaRow *row, BaJobRun *run, BaRange *range, const Ba
 	if (run->cut_done)
 		return false;
 
+	/* the table is locked by now, but perhaps not all its indexes, its partitions, what a view is of */
+	if (LockTimeout == 0 || LockTimeout > CUT_PATIENCE)
+		ba_command_use_setting("lock_timeout", CppAsString2(CUT_PATIENCE));
 	ba_size_adapt(job, run, measure);
 	/* rows that were committed while we waited for the lock are not behind us yet */
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -272,9 +279,6 @@ ba_task_claim(const BaJob *job, BaJobRun *run, BaRange *range, const BaMeasure *
 	BaCatalog catalog;
 	BaRow row;
 
-	/* who waits for what is cut does so before he has the run's row, for which others wait */
-	if (!run->cut_done)
-		range->kind->check(range, run->filenode);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	ba_row_open(&row, "run", true);
 	if ((run->waiting || run->cut_done) && claim_waiting(run->id, task))

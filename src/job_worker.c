@@ -20,7 +20,8 @@
  * somebody wants to drop is left then.
  *
  * An error in a batch is the task's (job_failure.c). One outside of a batch, while planning or cutting, is
- * the run's: it is tried again as often in a row as a batch would be, then fails the run.
+ * the run's: it is tried again as often in a row as a batch would be, then fails the run. Only a lock that
+ * somebody has for long is no error while a batch is cut: the run holds until it is free.
  */
 #include "postgres.h"
 
@@ -91,6 +92,9 @@ static MemoryContext batch_context;
 static BackgroundWorkerHandle *workers[MAX_PARALLEL_WORKER_LIMIT];
 static TimestampTz no_launch_before = 0;
 static bool told_of_shortage = false;
+
+/* A batch is being cut or claimed. */
+static bool claiming = false;
 
 PGDLLEXPORT void ba_job_worker_main(Datum arg);
 
@@ -488,10 +492,9 @@ step(BaMeasure *measure)
 	else if (run->planned && !ba_lock_take_slot())
 		reason = psprintf("max_job_workers: all %d of batchagg.max_job_workers are at work",
 						  batchagg_max_job_workers);
-	if (reason != NULL || (start.runner && run->planned))
-		ba_process_set_hold(run, reason);
 	if (reason != NULL)
 	{
+		ba_process_set_hold(run, reason);
 		ba_process_commit();
 		return start.runner ? LONG_NAP : LEAVE;
 	}
@@ -503,13 +506,21 @@ step(BaMeasure *measure)
 		wait_nap = Min(wait_nap * 2, LONG_NAP);
 		return nap;
 	}
-	if (start.runner)
-		launch_workers(job);
 
+	/* whoever waits for what is cut does so before he has the run's row, for which others wait */
+	claiming = true;
 	range = ba_range_open_job(job);
+	if (!run->cut_done)
+		range->kind->check(range, run->filenode);
+	if (start.runner)
+	{
+		ba_process_set_hold(run, NULL);
+		launch_workers(job);
+	}
 	claim = ba_task_claim(job, run, range, measure, &task);
 	measure->rows = 0;
 	ba_process_commit();
+	claiming = false;
 
 	switch (claim)
 	{
@@ -530,8 +541,8 @@ step(BaMeasure *measure)
 }
 
 /*
- * After an error that is no task's: decides whether to go on. Returns how long to sleep first, or
- * LEAVE. If that fails too, another step tells.
+ * After an error that is no task's, or with none in a row a lock that was not to be had: decides whether to go on. Returns
+ * how long to sleep first, or LEAVE. If that fails too, another step tells.
  */
 static long
 recover(const ErrorData *error, int errors_in_a_row)
@@ -546,8 +557,17 @@ recover(const ErrorData *error, int errors_in_a_row)
 		ba_process_begin();
 		if (ba_process_load(&job, &run))
 		{
-			if (failure == BA_FAILURE_FINAL || failure == BA_FAILURE_DATA ||
-				errors_in_a_row >= job->max_attempts)
+			if (errors_in_a_row == 0)
+			{
+				ba_lock_leave_slot();
+				if (start.runner)
+				{
+					ba_process_set_hold(run, "somebody has a lock that the next batch waits for");
+					delay = LONG_NAP;
+				}
+			}
+			else if (failure == BA_FAILURE_FINAL || failure == BA_FAILURE_DATA ||
+					 errors_in_a_row >= job->max_attempts)
 				(void) ba_job_run_end(job, run->id, "failed", error);
 			else
 				delay = (long) ba_failure_delay(job, errors_in_a_row);
@@ -595,7 +615,13 @@ work(void)
 		}
 		PG_END_TRY();
 		if (error != NULL)
-			nap = recover(error, ++errors_in_a_row);
+		{
+			bool locked = claiming && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+
+			errors_in_a_row = locked ? 0 : errors_in_a_row + 1;
+			claiming = false;
+			nap = recover(error, errors_in_a_row);
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 # What a process of a run does to the rows of its job, run and tasks: it looks for
 # waiting tasks where there may be one, and before it cuts on; waits for these rows
-# are not the job's waits for locks; they are found again in another extension.
+# are not the job's waits for locks; nobody waits for them while it waits for the job's
+# table; they are found again in another extension.
 use strict;
 use warnings;
 use FindBin;
@@ -115,6 +116,38 @@ my $now = sql('SELECT clock_timestamp()');
 wait_until(sprintf("SELECT EXISTS (SELECT $waits_since)", $now), 'the wait is given up, and another begun');
 $holder->query_safe('COMMIT');
 ends_well('a table that was locked');
+
+# A lock that is held for long is no error while batches are cut: the run holds until it is free. The command waits at a
+# gate, while others ask for the lock, which they have at the next batch.
+sql(q{CREATE FUNCTION gate() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+	WHILE NOT pg_try_advisory_xact_lock_shared(2) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN true; END $$});
+for my $case (['LOCK TABLE source', '50 ms'], ['REINDEX INDEX source_pkey', '0'])
+{
+	my ($lock, $timeout) = @$case;
+	my $locker = $node->background_psql('postgres');
+	$holder->query_safe('SELECT pg_advisory_lock(2)');
+	sql(qq{
+		TRUNCATE seen;
+		SELECT batchagg.drop_job('j');
+		SELECT batchagg.create_job('j', 'source', batch_size => 100, workers => 2, max_attempts => 1, lock_timeout => '$timeout', command =>
+			'INSERT INTO seen SELECT s.* FROM (SELECT gate() OFFSET 0) g, source s WHERE id BETWEEN \$1 AND \$2')});
+	$run = sql(q{SELECT batchagg.start_job('j')});
+	wait_until("SELECT count(*) = 2 FROM batchagg.task WHERE run_id = $run", "$lock: two batches are at work");
+	$locker->query_until(qr/asks/, "\\echo asks\nBEGIN; $lock;\n");
+	wait_until(q{SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted)}, 'somebody wants a lock');
+	$holder->query_safe('SELECT pg_advisory_unlock(2)');
+	my $holds = "SELECT hold_reason = 'somebody has a lock that the next batch waits for' FROM batchagg.run WHERE id = $run AND status = 'running'";
+	wait_until($holds, 'has it, and the run holds');
+	is(sql(qq{SET lock_timeout = '60 s'; SELECT id FROM batchagg.run WHERE id = $run FOR UPDATE}), $run, q{others have the run's row});
+	wait_until(sprintf(q{SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type LIKE 'batchagg%%' AND NOT granted
+		AND locktype = 'relation' AND waitstart > '%s')}, sql('SELECT clock_timestamp()')), 'it tries again');
+	is(sql($holds), 't', 'while it holds');
+	$locker->query_safe('COMMIT');
+	$locker->quit;
+	ends_well($lock);
+	is(sql("SELECT max(attempts) || ' ' || count(hold_reason) FROM batchagg.task, batchagg.run WHERE run_id = run.id AND run.id = $run"), '1 0',
+		'nothing was tried twice, and nothing is held for any more');
+}
 
 # A row that is committed while a process waits to cut the batch that it belongs to is in that batch.
 sql('CREATE TABLE gaps (id int PRIMARY KEY); INSERT INTO gaps SELECT generate_series(10, 1000, 10); CREATE TABLE taken (id int)');
