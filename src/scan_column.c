@@ -68,6 +68,9 @@ struct BaColumn
 /* How many rows are walked over at a time. */
 #define WALK_ROWS 64
 
+/* So many rows are looked at for one that a condition drops, before stopping at one. */
+#define TRUE_ROWS 64
+
 /* A page ahead is asked for over so many rows, a line at each, if a walk can ask for the rest. */
 #define ROWS_PER_PAGE_AHEAD (BLCKSZ / BA_CACHE_LINE)
 
@@ -666,6 +669,25 @@ ba_scan_store_row(BaRows *rows, int row)
 }
 
 /*
+ * Tells whether a condition is true for all rows, as one on the key of a batch mostly is.
+ */
+static bool
+is_true_for_all(const BaVector *condition, int n)
+{
+	const int64 *values = condition->ints;
+	int64 all = condition->nulls == NULL;
+
+	for (int first = 0; first < n && all; first += TRUE_ROWS)
+	{
+		int end = Min(n, first + TRUE_ROWS);
+
+		for (int i = first; i < end; i++)
+			all &= values[i];
+	}
+	return all;
+}
+
+/*
  * Drops the rows at hand for which a condition is false or null; the others move up, in order.
  */
 void
@@ -678,6 +700,8 @@ ba_scan_select(BaScan *scan, const BaVector *condition)
 	const bool *nulls = condition->nulls;
 	int n = 0;
 
+	if (is_true_for_all(condition, rows->n))
+		return;
 	if (nulls == NULL)
 		for (int i = 0; i < rows->n; i++)
 		{
