@@ -6,6 +6,11 @@
  * are as many as COPY keeps, and go into the table page by page, with one WAL record a page. That takes half the
  * time, and processes that write at once meet at the WAL a hundred times less often.
  *
+ * Nor do they meet at the table's end, where core before 16 adds a page at a time, while others wait. Each process has
+ * pages of its own to fill: some that the free space map knows of, which others are not told of any more, else new
+ * ones, which it adds before it needs them and when nobody else is adding any. What it did not need it gives to the map in
+ * the end; what an error keeps it from giving back, VACUUM finds, as the rows that were stored before the error.
+ *
  * All that a row goes through is core's, in core's order for each row, but later: its constraints are checked when it
  * comes, it is stored and gets its index entries when some rows behind it have been read. plan_insert.c tells for which
  * commands that makes no difference.
@@ -14,6 +19,7 @@
  */
 #include "postgres.h"
 
+#include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/tableam.h"
 #include "executor/executor.h"
@@ -31,8 +37,21 @@
 #define MAX_ROWS 1000
 #define MAX_BYTES 65535
 
-/* How many pages are added to the table at most at a time. */
-#define MAX_PAGES 128
+/* How many pages a process wants to have: enough for the rows that it keeps, and as many again. */
+#define ENOUGH_PAGES (2 * (MAX_BYTES / BLCKSZ + 1))
+
+/* How many are added to the table at most at a time: others, who cannot meanwhile, have enough for so long. */
+#define MAX_NEW_PAGES (2 * ENOUGH_PAGES)
+
+/* How much room in a page is worth telling others of. */
+#define WORTH_TELLING (BLCKSZ / 16)
+
+/* A page for this process to fill. */
+typedef struct PageToFill
+{
+	BlockNumber block;
+	int room; /* for rows with their line pointers, as far as is known */
+} PageToFill;
 
 typedef struct InsertNode
 {
@@ -41,8 +60,11 @@ typedef struct InsertNode
 	TupleDesc desc; /* of the target; not counted, for a thousand slots to share */
 	int nkept;
 	Size bytes;                      /* of rows kept */
-	int reserved;                    /* pages that were added and not used yet */
 	TupleTableSlot *slots[MAX_ROWS]; /* made when first needed */
+
+	int npages;
+	PageToFill pages[ENOUGH_PAGES + MAX_NEW_PAGES]; /* the first is being filled */
+	int nadded;                                     /* pages added to the table */
 } InsertNode;
 
 static void
@@ -74,78 +96,162 @@ map_around(Page page)
 }
 
 /*
- * Tells whether the table is known to have a page that is half empty, of the part that is to be filled.
+ * Returns how much of a page's free space is for rows that are inserted.
  */
-static bool
-has_room(Relation rel)
+static int
+get_room(Relation rel, Size free)
 {
-	Size room = BLCKSZ / 2 + RelationGetTargetPageFreeSpace(rel, HEAP_DEFAULT_FILLFACTOR);
-
-	return GetPageWithFreeSpace(rel, Min(room, MaxHeapTupleSize)) != InvalidBlockNumber;
+	return (int) free - (int) RelationGetTargetPageFreeSpace(rel, HEAP_DEFAULT_FILLFACTOR);
 }
 
 /*
- * Adds empty pages to a table, for any process to fill, unless somebody else has done so. Returns how many.
+ * Takes a page that the free space map says is half empty, of the part that is to be filled. Returns whether there is one.
  */
-static int
-add_pages(Relation rel, int n)
+static bool
+take_page(InsertNode *node)
 {
-	BlockNumber first = InvalidBlockNumber;
-	BlockNumber block = InvalidBlockNumber;
+	Relation rel = node->target->ri_RelationDesc;
+	Size half = BLCKSZ / 2 + RelationGetTargetPageFreeSpace(rel, HEAP_DEFAULT_FILLFACTOR);
+	BlockNumber block = GetPageWithFreeSpace(rel, Min(half, MaxHeapTupleSize));
 
-	LockRelationForExtension(rel, ExclusiveLock);
-	if (has_room(rel))
-		n = 0;
+	if (block == InvalidBlockNumber)
+		return false;
+	node->pages[node->npages++] =
+		(PageToFill){block, get_room(rel, GetRecordedFreeSpace(rel, block))};
+	RecordPageWithFreeSpace(rel, block, 0);
+	return true;
+}
+
+/*
+ * Adds empty pages to the table, unless that would be to wait for others who do, and need not be.
+ */
+static void
+add_pages(InsertNode *node, int n, bool wait)
+{
+	Relation rel = node->target->ri_RelationDesc;
+
+	if (wait)
+		LockRelationForExtension(rel, ExclusiveLock);
+	else if (!ConditionalLockRelationForExtension(rel, ExclusiveLock))
+		return;
 	for (int i = 0; i < n; i++)
 	{
 		Buffer buffer = ReadBufferExtended(rel, MAIN_FORKNUM, P_NEW, RBM_ZERO_AND_LOCK, NULL);
 		Page page = BufferGetPage(buffer);
-		Size free;
 
 		/* in no WAL: after a crash the page is a zeroed one, which is in order at a table's end */
 		PageInit(page, BLCKSZ, 0);
 		MarkBufferDirty(buffer);
 		if (!BufferIsLocal(buffer))
 			map_around(page);
-		free = PageGetHeapFreeSpace(page);
-		block = BufferGetBlockNumber(buffer);
+		node->pages[node->npages++] =
+			(PageToFill){BufferGetBlockNumber(buffer), get_room(rel, PageGetHeapFreeSpace(page))};
 		UnlockReleaseBuffer(buffer);
-		RecordPageWithFreeSpace(rel, block, free);
-		if (i == 0)
-			first = block;
 	}
-	if (n > 0)
-		FreeSpaceMapVacuumRange(rel, first, block + 1);
 	UnlockRelationForExtension(rel, ExclusiveLock);
-	return n;
+	node->nadded += n;
 }
 
 /*
- * Estimates how many pages of a table the rows take that a plan gives; MAX_PAGES are enough.
+ * Estimates how many pages more than were added so far the rows of the query take.
  */
-static int
-estimate_pages(Relation rel, const Plan *plan)
+static double
+estimate_pages(InsertNode *node)
 {
+	Relation rel = node->target->ri_RelationDesc;
+	const Plan *plan = ((PlanState *) linitial(node->css.custom_ps))->plan;
 	Size row = MAXALIGN(SizeofHeapTupleHeader) + MAXALIGN(plan->plan_width) + sizeof(ItemIdData);
 	Size page = RelationGetTargetPageUsage(rel, HEAP_DEFAULT_FILLFACTOR);
 
-	return (int) Min(plan->plan_rows * row / page + 1, MAX_PAGES);
+	return plan->plan_rows * row / page + 1 - node->nadded;
 }
 
 /*
- * Sees to it that the table has pages for the rows that are kept. Where none with room is known of, those are added that
- * the query will take, or some of them: processes that write at once would otherwise wait for each other at every page.
+ * Sees to it that there are enough pages, or at least one, for which others are waited for.
  */
 static void
 reserve_pages(InsertNode *node)
 {
-	Relation rel = node->target->ri_RelationDesc;
-	PlanState *child = linitial(node->css.custom_ps);
-	int needed = Min(node->bytes, MAX_BYTES) / BLCKSZ + 1; /* what is long goes elsewhere */
+	double more;
 
-	if (node->reserved < needed && !has_room(rel))
-		node->reserved += add_pages(rel, Max(estimate_pages(rel, child->plan), needed));
-	node->reserved = Max(node->reserved - needed, 0);
+	while (node->npages < ENOUGH_PAGES && take_page(node))
+		;
+	more = Min(estimate_pages(node), MAX_NEW_PAGES);
+	if (node->npages == 0)
+		add_pages(node, (int) Max(more, 1), true);
+	else if (node->npages < ENOUGH_PAGES && more >= 1)
+		add_pages(node, (int) more, false);
+}
+
+/*
+ * Forgets the first page. The free space map, which took it to be full, is told if it is not.
+ */
+static void
+give_back_page(InsertNode *node)
+{
+	Relation rel = node->target->ri_RelationDesc;
+	Size reserved = RelationGetTargetPageFreeSpace(rel, HEAP_DEFAULT_FILLFACTOR);
+
+	if (node->pages[0].room >= WORTH_TELLING)
+		RecordPageWithFreeSpace(rel, node->pages[0].block, node->pages[0].room + reserved);
+	node->npages--;
+	memmove(&node->pages[0], &node->pages[1], sizeof(PageToFill) * node->npages);
+}
+
+/*
+ * Gives all pages back, for others to find them.
+ */
+static void
+give_back_pages(InsertNode *node)
+{
+	BlockNumber first = InvalidBlockNumber;
+	BlockNumber last = 0;
+
+	if (node->npages == 0)
+		return;
+	while (node->npages > 0)
+	{
+		first = Min(first, node->pages[0].block);
+		last = Max(last, node->pages[0].block);
+		give_back_page(node);
+	}
+	FreeSpaceMapVacuumRange(node->target->ri_RelationDesc, first, last + 1);
+}
+
+/*
+ * Returns how much of a page the row in a slot takes, apart from its line pointer.
+ */
+static int
+get_row_size(TupleTableSlot *slot)
+{
+	Size size = ((HeapTupleTableSlot *) slot)->tuple->t_len;
+
+	return MAXALIGN(Min(size, TOAST_TUPLE_TARGET)); /* what is longer goes elsewhere, if it can */
+}
+
+/*
+ * Returns how many of the rows kept, from one on, go to one page, at least one. The table is told which page that is. It is a
+ * matter of speed alone: where there is less room than is known, core looks for another page.
+ */
+static int
+choose_page(InsertNode *node, int from)
+{
+	int to = from;
+
+	if (node->npages > 0 && node->pages[0].room < get_row_size(node->slots[from]))
+		give_back_page(node);
+	if (node->npages == 0)
+		reserve_pages(node);
+	for (; to < node->nkept; to++)
+	{
+		int size = get_row_size(node->slots[to]);
+
+		if (to > from && node->pages[0].room < size)
+			break;
+		node->pages[0].room -= size + sizeof(ItemIdData);
+	}
+	RelationSetTargetBlock(node->target->ri_RelationDesc, node->pages[0].block);
+	return to - from;
 }
 
 /*
@@ -156,14 +262,19 @@ flush(InsertNode *node)
 {
 	EState *estate = node->css.ss.ps.state;
 	Relation rel = node->target->ri_RelationDesc;
-	MemoryContext old;
+	int n;
 
 	if (!BA_MULTI_INSERT_ADDS_PAGES)
 		reserve_pages(node);
-	/* may leave memory behind, says COPY; it goes with the next row */
-	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
-	table_multi_insert(rel, node->slots, node->nkept, estate->es_output_cid, 0, NULL);
-	MemoryContextSwitchTo(old);
+	for (int from = 0; from < node->nkept; from += n)
+	{
+		/* may leave memory behind, says COPY; it goes with the next row */
+		MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+
+		n = BA_MULTI_INSERT_ADDS_PAGES ? node->nkept : choose_page(node, from);
+		table_multi_insert(rel, node->slots + from, n, estate->es_output_cid, 0, NULL);
+		MemoryContextSwitchTo(old);
+	}
 	for (int i = 0; i < node->nkept; i++)
 	{
 		if (node->target->ri_NumIndices > 0)
@@ -225,6 +336,7 @@ execute(CustomScanState *css)
 	}
 	if (node->nkept > 0)
 		flush(node);
+	give_back_pages(node);
 	return NULL;
 }
 
