@@ -276,9 +276,15 @@ pin_ahead(Relation index, BlockNumber block, const BaBufferTrack *track)
 {
 	Buffer buffer = ba_scan_try_buffer(index, block, NULL, track);
 
-	/* a look at the page maps it, which asking for it does not */
+	/* a look at the page maps it, which asking for it does not; its high key and its end are looked at next */
 	if (buffer != InvalidBuffer)
-		(void) *(volatile LocationIndex *) &((PageHeader) BufferGetPage(buffer))->pd_lower;
+	{
+		Page page = BufferGetPage(buffer);
+		ItemIdData high = *(volatile ItemIdData *) PageGetItemId(page, P_HIKEY);
+
+		__builtin_prefetch(page + high.lp_off);
+		__builtin_prefetch(page + BLCKSZ - 1);
+	}
 	return buffer;
 }
 
@@ -380,10 +386,6 @@ visit_dense_page(Walk *walk, Page page, Page ahead)
 	ptrdiff_t distance = ahead != NULL ? ahead - page : 0;
 
 	walk->found += PageGetMaxOffsetNumber(page) - P_FIRSTDATAKEY(BTPageGetOpaque(page)) + 1;
-	/* its last entry, with what leads there, and its end */
-	__builtin_prefetch(from + distance);
-	__builtin_prefetch(page + header->pd_lower - 1 + distance);
-	__builtin_prefetch(end + distance);
 	if (walk->blocks == NULL)
 		return;
 	if (!P_RIGHTMOST(BTPageGetOpaque(page)))
@@ -512,12 +514,12 @@ run_walk(Walk *walk, Datum first, Datum last)
 			more = false;
 		if (!P_IGNORE(opaque) && from <= to)
 		{
-			if (_bt_compare(index, end, page, to) < 0)
+			/* what is further right is not smaller than the high key */
+			if (!more || _bt_compare(index, end, page, P_HIKEY) < 0)
 			{
 				to = OffsetNumberPrev(find_entry(index, end, page, from, to, true));
 				more = false;
 			}
-			/* what is further right is not smaller */
 			if (!begun)
 				from = find_entry(index, begin, page, from, to, false);
 			if (from <= to)
