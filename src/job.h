@@ -375,7 +375,7 @@ typedef enum BaFailure
 extern BaFailure ba_failure_classify(const ErrorData *error);
 extern int64 ba_failure_delay(const BaJob *job, int attempts);
 extern void ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *range,
-								   const BaTask *task, const ErrorData *error);
+								   const BaTask *task, const ErrorData *error, bool locked);
 
 /* ---- job_run.c: the life of a run ---- */
 

@@ -180,11 +180,12 @@ fail_task(const BaJob *job, const BaJobRun *run, const BaTask *task, bool fail_r
 }
 
 /*
- * Settles what becomes of a task whose attempt failed, in the current transaction.
+ * Settles what becomes of a task whose attempt failed, in the current transaction. It may throw that a lock is not to be
+ * had; with locked it does not look at the relation, and has the task tried again.
  */
 void
 ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *range, const BaTask *task,
-					   const ErrorData *error)
+					   const ErrorData *error, bool locked)
 {
 	BaFailure failure = ba_failure_classify(error);
 	bool skips = failure == BA_FAILURE_DATA && job->max_skipped > 0;
@@ -193,7 +194,8 @@ ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *range, const Ba
 	bool running;
 
 	/* this may take long, or wait for locks, so it comes before the run's row is locked */
-	split = (skips || failure == BA_FAILURE_TOO_LARGE) && find_halves(range, task, &halves);
+	split =
+		!locked && (skips || failure == BA_FAILURE_TOO_LARGE) && find_halves(range, task, &halves);
 
 	/*
 	 * Who ends the run holds the lock that this takes, and the processes of a run judge it one after
@@ -206,6 +208,8 @@ ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *range, const Ba
 
 	if (!running)
 		(void) set_status(task, "pending", 0, error);
+	else if (locked)
+		(void) set_status(task, "pending", ba_failure_delay(job, task->attempts), error);
 	else if (failure == BA_FAILURE_FINAL)
 		fail_task(job, run, task, true, error);
 	else if (split)

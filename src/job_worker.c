@@ -21,7 +21,7 @@
  *
  * An error in a batch is the task's (job_failure.c). One outside of a batch, while planning or cutting, is
  * the run's: it is tried again as often in a row as a batch would be, then fails the run. Only a lock that
- * somebody has for long is no error while a batch is cut: the run holds until it is free.
+ * somebody has for long, on what is cut, is no error: the run holds until it is free.
  */
 #include "postgres.h"
 
@@ -68,6 +68,9 @@
 /* how long a reason to hold stands before other figures in it are written, ms */
 #define HOLD_PAUSE 10000
 
+/* why a run holds while somebody has a lock on what is cut */
+#define LOCK_REASON "somebody has a lock that the next batch waits for"
+
 /* What step returns where the process has nothing more to do. */
 #define LEAVE (-1)
 
@@ -93,7 +96,7 @@ static BackgroundWorkerHandle *workers[MAX_PARALLEL_WORKER_LIMIT];
 static TimestampTz no_launch_before = 0;
 static bool told_of_shortage = false;
 
-/* A batch is being cut or claimed. */
+/* The table is waited for, or a batch is cut. */
 static bool claiming = false;
 
 PGDLLEXPORT void ba_job_worker_main(Datum arg);
@@ -271,6 +274,15 @@ ba_process_set_hold(BaJobRun *run, const char *reason)
 }
 
 /*
+ * Tells whether the reason why the run does not go on is a lock.
+ */
+static bool
+waits_for_lock(const BaJobRun *run)
+{
+	return run->hold_reason != NULL && strcmp(run->hold_reason, LOCK_REASON) == 0;
+}
+
+/*
  * Loads the job and the run, in the current transaction. Returns false where the run is not to be
  * worked on any more. A run that was started in a transaction which pause_job could not look into is
  * paused here.
@@ -395,6 +407,38 @@ roll_back(MemoryContext context)
 }
 
 /*
+ * Settles what becomes of a task that failed. Where that takes a lock which is not to be had the task is to be tried again.
+ */
+static void
+record_failure(const BaJob *job, BaJobRun *run, BaRange *range, const BaTask *task,
+			   const ErrorData *error)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool locked = false;
+	volatile bool recorded = false;
+
+	while (!recorded)
+	{
+		PG_TRY();
+		{
+			ba_process_begin();
+			ba_command_use_settings(job);
+			ba_failure_record_task(job, run, range, task, error, locked);
+			ba_process_commit();
+			recorded = true;
+		}
+		PG_CATCH();
+		{
+			if (locked || geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+				PG_RE_THROW();
+			(void) roll_back(context);
+			locked = true;
+		}
+		PG_END_TRY();
+	}
+}
+
+/*
  * Does a claimed task, and settles what becomes of it if that fails.
  */
 static void
@@ -423,12 +467,7 @@ do_task(BaJob *job, BaJobRun *run, BaRange *range, const BaTask *task, BaMeasure
 	PG_END_TRY();
 
 	if (error != NULL)
-	{
-		ba_process_begin();
-		ba_command_use_settings(job);
-		ba_failure_record_task(job, run, range, task, error);
-		ba_process_commit();
-	}
+		record_failure(job, run, range, task, error);
 }
 
 /*
@@ -498,8 +537,20 @@ step(BaMeasure *measure)
 		ba_process_commit();
 		return start.runner ? LONG_NAP : LEAVE;
 	}
+	if (start.runner && run->hold_reason != NULL && !waits_for_lock(run) && run->planned)
+	{
+		/* at once, as there may be a lock to wait for */
+		ba_process_set_hold(run, NULL);
+		ba_process_commit();
+		return 0;
+	}
 	if (!run->planned)
 	{
+		claiming = true;
+		LockRelationOid(job->relation, AccessShareLock);
+		claiming = false;
+		if (waits_for_lock(run))
+			ba_process_set_hold(run, NULL);
 		if (ba_process_plan(job, run))
 			return 0;
 		nap = wait_nap;
@@ -513,11 +564,11 @@ step(BaMeasure *measure)
 	if (!run->cut_done)
 		range->kind->check(range, run->filenode);
 	if (start.runner)
-	{
 		ba_process_set_hold(run, NULL);
-		launch_workers(job);
-	}
 	claim = ba_task_claim(job, run, range, measure, &task);
+	/* not before there is something to do: others would wait for the same lock */
+	if (start.runner && claim == BA_CLAIM_TASK)
+		launch_workers(job);
 	measure->rows = 0;
 	ba_process_commit();
 	claiming = false;
@@ -541,11 +592,11 @@ step(BaMeasure *measure)
 }
 
 /*
- * After an error that is no task's, or with none in a row a lock that was not to be had: decides whether to go on. Returns
- * how long to sleep first, or LEAVE. If that fails too, another step tells.
+ * After an error that is no task's, or a lock that was not to be had: decides whether to go on. Returns how long to sleep
+ * first, or LEAVE. If that fails too, another step tells.
  */
 static long
-recover(const ErrorData *error, int errors_in_a_row)
+recover(const ErrorData *error, bool locked, int errors_in_a_row)
 {
 	BaFailure failure = ba_failure_classify(error);
 	BaJob *job;
@@ -557,12 +608,12 @@ recover(const ErrorData *error, int errors_in_a_row)
 		ba_process_begin();
 		if (ba_process_load(&job, &run))
 		{
-			if (errors_in_a_row == 0)
+			if (locked)
 			{
 				ba_lock_leave_slot();
 				if (start.runner)
 				{
-					ba_process_set_hold(run, "somebody has a lock that the next batch waits for");
+					ba_process_set_hold(run, LOCK_REASON);
 					delay = LONG_NAP;
 				}
 			}
@@ -618,9 +669,10 @@ work(void)
 		{
 			bool locked = claiming && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 
-			errors_in_a_row = locked ? 0 : errors_in_a_row + 1;
+			if (!locked)
+				errors_in_a_row++;
 			claiming = false;
-			nap = recover(error, errors_in_a_row);
+			nap = recover(error, locked, errors_in_a_row);
 		}
 	}
 }

@@ -8,8 +8,9 @@
  *
  * Nor do they meet at the table's end, where core before 16 adds a page at a time, while others wait. Each process has
  * pages of its own to fill: some that the free space map knows of, which others are not told of any more, else new
- * ones, which it adds before it needs them and when nobody else is adding any. What it did not need it gives to the map in
- * the end; what an error keeps it from giving back, VACUUM finds, as the rows that were stored before the error.
+ * ones, which it adds before it needs them and when nobody else is adding any. What is left of them it gives to the map in
+ * the end; after an error the next BatchInsert of the process on the table goes on with them. What is lost, as the
+ * process ends, VACUUM finds, as it does the rows that were stored before an error.
  *
  * All that a row goes through is core's, in core's order for each row, but later: its constraints are checked when it
  * comes, it is stored and gets its index entries when some rows behind it have been read. plan_insert.c tells for which
@@ -37,10 +38,10 @@
 #define MAX_ROWS 1000
 #define MAX_BYTES 65535
 
-/* How many pages a process wants to have: enough for the rows that it keeps, and as many again. */
+/* How many pages a process has at most: enough for the rows that it keeps, and as many again ... */
 #define ENOUGH_PAGES (2 * (MAX_BYTES / BLCKSZ + 1))
 
-/* How many are added to the table at most at a time: others, who cannot meanwhile, have enough for so long. */
+/* ... with those that it adds at a time. Others, who cannot meanwhile, have enough for so long. */
 #define MAX_NEW_PAGES (2 * ENOUGH_PAGES)
 
 /* How much room in a page is worth telling others of. */
@@ -53,6 +54,15 @@ typedef struct PageToFill
 	int room; /* for rows with their line pointers, as far as is known */
 } PageToFill;
 
+/* The pages that this process has. */
+static struct
+{
+	Oid relid;
+	Oid filenode;
+	int n;
+	PageToFill pages[ENOUGH_PAGES + MAX_NEW_PAGES]; /* the first is being filled */
+} reserve;
+
 typedef struct InsertNode
 {
 	CustomScanState css;
@@ -61,10 +71,7 @@ typedef struct InsertNode
 	int nkept;
 	Size bytes;                      /* of rows kept */
 	TupleTableSlot *slots[MAX_ROWS]; /* made when first needed */
-
-	int npages;
-	PageToFill pages[ENOUGH_PAGES + MAX_NEW_PAGES]; /* the first is being filled */
-	int nadded;                                     /* pages added to the table */
+	int nfilled;                     /* pages */
 } InsertNode;
 
 static void
@@ -105,18 +112,32 @@ get_room(Relation rel, Size free)
 }
 
 /*
+ * Looks at how much room a page has.
+ */
+static int
+find_room(Relation rel, BlockNumber block)
+{
+	Buffer buffer = ReadBuffer(rel, block);
+	int room;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	room = get_room(rel, PageGetHeapFreeSpace(BufferGetPage(buffer)));
+	UnlockReleaseBuffer(buffer);
+	return room;
+}
+
+/*
  * Takes a page that the free space map says is half empty, of the part that is to be filled. Returns whether there is one.
  */
 static bool
-take_page(InsertNode *node)
+take_page(Relation rel)
 {
-	Relation rel = node->target->ri_RelationDesc;
 	Size half = BLCKSZ / 2 + RelationGetTargetPageFreeSpace(rel, HEAP_DEFAULT_FILLFACTOR);
 	BlockNumber block = GetPageWithFreeSpace(rel, Min(half, MaxHeapTupleSize));
 
 	if (block == InvalidBlockNumber)
 		return false;
-	node->pages[node->npages++] =
+	reserve.pages[reserve.n++] =
 		(PageToFill){block, get_room(rel, GetRecordedFreeSpace(rel, block))};
 	RecordPageWithFreeSpace(rel, block, 0);
 	return true;
@@ -126,10 +147,8 @@ take_page(InsertNode *node)
  * Adds empty pages to the table, unless that would be to wait for others who do, and need not be.
  */
 static void
-add_pages(InsertNode *node, int n, bool wait)
+add_pages(Relation rel, int n, bool wait)
 {
-	Relation rel = node->target->ri_RelationDesc;
-
 	if (wait)
 		LockRelationForExtension(rel, ExclusiveLock);
 	else if (!ConditionalLockRelationForExtension(rel, ExclusiveLock))
@@ -144,78 +163,91 @@ add_pages(InsertNode *node, int n, bool wait)
 		MarkBufferDirty(buffer);
 		if (!BufferIsLocal(buffer))
 			map_around(page);
-		node->pages[node->npages++] =
+		reserve.pages[reserve.n++] =
 			(PageToFill){BufferGetBlockNumber(buffer), get_room(rel, PageGetHeapFreeSpace(page))};
 		UnlockReleaseBuffer(buffer);
 	}
 	UnlockRelationForExtension(rel, ExclusiveLock);
-	node->nadded += n;
 }
 
 /*
- * Estimates how many pages more than were added so far the rows of the query take.
+ * Estimates how many pages more than there are the rows of the query take. What turns out to be too little grows by a quarter.
  */
-static double
+static int
 estimate_pages(InsertNode *node)
 {
 	Relation rel = node->target->ri_RelationDesc;
 	const Plan *plan = ((PlanState *) linitial(node->css.custom_ps))->plan;
 	Size row = MAXALIGN(SizeofHeapTupleHeader) + MAXALIGN(plan->plan_width) + sizeof(ItemIdData);
 	Size page = RelationGetTargetPageUsage(rel, HEAP_DEFAULT_FILLFACTOR);
+	double all = plan->plan_rows * row / page + 1;
 
-	return plan->plan_rows * row / page + 1 - node->nadded;
+	if (all < node->nfilled)
+		all = node->nfilled + node->nfilled / 4;
+	return (int) Min(all - node->nfilled, MAX_NEW_PAGES) - reserve.n;
 }
 
 /*
- * Sees to it that there are enough pages, or at least one, for which others are waited for.
+ * Sees to it that there are pages for the rows that are kept, and for as many again if more come, or at least one page, for
+ * which others are waited for.
  */
 static void
 reserve_pages(InsertNode *node)
 {
-	double more;
+	Relation rel = node->target->ri_RelationDesc;
+	int wanted = Min(node->bytes, MAX_BYTES) / BLCKSZ + 1; /* what is long goes elsewhere */
+	int more;
 
-	while (node->npages < ENOUGH_PAGES && take_page(node))
+	if (estimate_pages(node) > wanted)
+		wanted *= 2;
+	while (reserve.n < wanted && take_page(rel))
 		;
-	more = Min(estimate_pages(node), MAX_NEW_PAGES);
-	if (node->npages == 0)
-		add_pages(node, (int) Max(more, 1), true);
-	else if (node->npages < ENOUGH_PAGES && more >= 1)
-		add_pages(node, (int) more, false);
+	more = estimate_pages(node);
+	if (reserve.n == 0)
+		add_pages(rel, Max(more, 1), true);
+	else if (reserve.n < wanted && more > 0)
+		add_pages(rel, more, false);
+}
+
+/*
+ * Takes over what pages an earlier BatchInsert had to leave behind, if it was on this table.
+ */
+static void
+inherit_pages(Relation rel)
+{
+	BlockNumber nblocks;
+	int n = 0;
+
+	if (reserve.relid != RelationGetRelid(rel) || reserve.filenode != rel->rd_rel->relfilenode)
+	{
+		reserve.relid = RelationGetRelid(rel);
+		reserve.filenode = rel->rd_rel->relfilenode;
+		reserve.n = 0;
+	}
+	if (reserve.n == 0)
+		return;
+	nblocks = RelationGetNumberOfBlocks(rel); /* VACUUM may have cut it off */
+	for (int i = 0; i < reserve.n; i++)
+		if (reserve.pages[i].block < nblocks)
+			reserve.pages[n++] = reserve.pages[i];
+	reserve.n = n;
 }
 
 /*
  * Forgets the first page. The free space map, which took it to be full, is told if it is not.
  */
 static void
-give_back_page(InsertNode *node)
+give_back_page(Relation rel)
 {
-	Relation rel = node->target->ri_RelationDesc;
+	PageToFill page = reserve.pages[0];
 	Size reserved = RelationGetTargetPageFreeSpace(rel, HEAP_DEFAULT_FILLFACTOR);
 
-	if (node->pages[0].room >= WORTH_TELLING)
-		RecordPageWithFreeSpace(rel, node->pages[0].block, node->pages[0].room + reserved);
-	node->npages--;
-	memmove(&node->pages[0], &node->pages[1], sizeof(PageToFill) * node->npages);
-}
-
-/*
- * Gives all pages back, for others to find them.
- */
-static void
-give_back_pages(InsertNode *node)
-{
-	BlockNumber first = InvalidBlockNumber;
-	BlockNumber last = 0;
-
-	if (node->npages == 0)
+	reserve.n--;
+	memmove(&reserve.pages[0], &reserve.pages[1], sizeof(PageToFill) * reserve.n);
+	if (page.room < WORTH_TELLING)
 		return;
-	while (node->npages > 0)
-	{
-		first = Min(first, node->pages[0].block);
-		last = Max(last, node->pages[0].block);
-		give_back_page(node);
-	}
-	FreeSpaceMapVacuumRange(node->target->ri_RelationDesc, first, last + 1);
+	RecordPageWithFreeSpace(rel, page.block, page.room + reserved);
+	FreeSpaceMapVacuumRange(rel, page.block, page.block + 1);
 }
 
 /*
@@ -230,28 +262,55 @@ get_row_size(TupleTableSlot *slot)
 }
 
 /*
- * Returns how many of the rows kept, from one on, go to one page, at least one. The table is told which page that is. It is a
- * matter of speed alone: where there is less room than is known, core looks for another page.
+ * Returns how many of the rows kept, from one on, may go to one page, at least one. The table is told which page that is.
  */
 static int
 choose_page(InsertNode *node, int from)
 {
+	Relation rel = node->target->ri_RelationDesc;
+	int empty = get_room(rel, BLCKSZ - SizeOfPageHeaderData - sizeof(ItemIdData));
 	int to = from;
+	int room;
 
-	if (node->npages > 0 && node->pages[0].room < get_row_size(node->slots[from]))
-		give_back_page(node);
-	if (node->npages == 0)
+	room = reserve.n > 0 ? reserve.pages[0].room : 0;
+	if (reserve.n > 0 && room < get_row_size(node->slots[from]) && room < empty)
+	{
+		give_back_page(rel);
+		node->nfilled++;
+	}
+	if (reserve.n == 0)
 		reserve_pages(node);
+	room = reserve.pages[0].room;
 	for (; to < node->nkept; to++)
 	{
 		int size = get_row_size(node->slots[to]);
 
-		if (to > from && node->pages[0].room < size)
+		if (to > from && room < size)
 			break;
-		node->pages[0].room -= size + sizeof(ItemIdData);
+		room -= size + sizeof(ItemIdData);
 	}
-	RelationSetTargetBlock(node->target->ri_RelationDesc, node->pages[0].block);
+	RelationSetTargetBlock(rel, reserve.pages[0].block);
 	return to - from;
+}
+
+/*
+ * After some rows have been stored: learns how much room is left where the last of them went. That is another page than
+ * was chosen if core found no room for it there.
+ */
+static void
+look_at_page(Relation rel)
+{
+	BlockNumber block = RelationGetTargetBlock(rel);
+
+	if (block != InvalidBlockNumber && block != reserve.pages[0].block)
+	{
+		reserve.pages[0].room = find_room(rel, reserve.pages[0].block);
+		give_back_page(rel);
+		memmove(&reserve.pages[1], &reserve.pages[0], sizeof(PageToFill) * reserve.n);
+		reserve.n++;
+		reserve.pages[0].block = block;
+	}
+	reserve.pages[0].room = find_room(rel, reserve.pages[0].block);
 }
 
 /*
@@ -265,7 +324,10 @@ flush(InsertNode *node)
 	int n;
 
 	if (!BA_MULTI_INSERT_ADDS_PAGES)
+	{
+		inherit_pages(rel);
 		reserve_pages(node);
+	}
 	for (int from = 0; from < node->nkept; from += n)
 	{
 		/* may leave memory behind, says COPY; it goes with the next row */
@@ -274,6 +336,8 @@ flush(InsertNode *node)
 		n = BA_MULTI_INSERT_ADDS_PAGES ? node->nkept : choose_page(node, from);
 		table_multi_insert(rel, node->slots + from, n, estate->es_output_cid, 0, NULL);
 		MemoryContextSwitchTo(old);
+		if (!BA_MULTI_INSERT_ADDS_PAGES)
+			look_at_page(rel);
 	}
 	for (int i = 0; i < node->nkept; i++)
 	{
@@ -336,7 +400,9 @@ execute(CustomScanState *css)
 	}
 	if (node->nkept > 0)
 		flush(node);
-	give_back_pages(node);
+	/* to others, who may be at work meanwhile */
+	while (reserve.n > 0)
+		give_back_page(node->target->ri_RelationDesc);
 	return NULL;
 }
 

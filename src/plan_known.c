@@ -252,14 +252,14 @@ ba_plan_for_all_rows(Query *query, const char *text, int options, ParamListInfo 
 }
 
 /*
- * Tells whether whoever runs a query that is planned, and not part of another, takes all its rows: it is no SELECT,
- * or a batch.
+ * Tells whether whoever runs a query that is planned, and not part of another, takes all its rows: it gives none,
+ * or is a batch.
  */
 bool
 ba_plan_takes_all(Query *query)
 {
-	return query->commandType != CMD_SELECT || query == taken_whole ||
-		   (known != NULL && query == known->query);
+	return (query->commandType != CMD_SELECT && query->returningList == NIL) ||
+		   query == taken_whole || (known != NULL && query == known->query);
 }
 
 /*

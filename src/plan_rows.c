@@ -16,7 +16,6 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/prep.h"
-#include "optimizer/restrictinfo.h"
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -75,10 +74,12 @@ may_raise(Node *node, void *context)
 		return false;
 	switch (nodeTag(node))
 	{
+		case T_Param:
+			/* others may be the answer of a subquery that has not been run yet */
+			return ((Param *) node)->paramkind != PARAM_EXTERN;
 		case T_List:
 		case T_Var:
 		case T_Const:
-		case T_Param:
 		case T_RelabelType:
 		case T_BoolExpr:
 		case T_NullTest:
@@ -100,9 +101,27 @@ may_raise(Node *node, void *context)
 }
 
 /*
- * Tells whether a query reads its only table to the end, once it has begun. So it does where it
- * aggregates or puts rows in an order, which a BatchScan does not give them in; and where everybody takes all
- * rows, up to who runs it.
+ * Tells whether a condition on a table may raise an error for some row, apart from its range of TIDs.
+ */
+static bool
+may_condition_raise(RelOptInfo *rel)
+{
+	ListCell *cell;
+
+	foreach (cell, rel->baserestrictinfo)
+	{
+		Expr *clause = lfirst_node(RestrictInfo, cell)->clause;
+
+		if (!ba_node_is_tid_bound(clause, rel->relid) && may_raise((Node *) clause, NULL))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Tells whether a query reads its only table to the end, once it has begun. So it does where it aggregates, or puts rows in
+ * an order, which a BatchScan does not give them in, before anything that may have enough; and where everybody
+ * takes all rows, up to who runs it.
  */
 static bool
 takes_all_rows(PlannerInfo *root)
@@ -113,10 +132,14 @@ takes_all_rows(PlannerInfo *root)
 
 		if (bms_membership(root->all_baserels) != BMS_SINGLETON)
 			return false;
-		if (parse->hasAggs || root->query_pathkeys != NIL)
+		if (parse->hasAggs || root->group_pathkeys != NIL)
 			return true;
-		/* of rows that are all alike DISTINCT takes one, and a window may have a last row */
-		if (root->tuple_fraction > 0 || parse->distinctClause != NIL || parse->hasWindowFuncs)
+		/* a window may have a last row; what is ordered for the first one is ordered before */
+		if ((parse->hasWindowFuncs ? root->window_pathkeys : root->query_pathkeys) != NIL)
+			return true;
+		/* of rows that are all alike DISTINCT takes one */
+		if (parse->hasWindowFuncs || root->tuple_fraction > 0 || parse->limitCount != NULL ||
+			parse->distinctClause != NIL)
 			return false;
 		if (root->parent_root == NULL)
 			return ba_plan_takes_all(parse);
@@ -138,8 +161,7 @@ ba_plan_add_rows_path(PlannerInfo *root, RelOptInfo *rel, List *bounds)
 		!bms_is_empty(rel->lateral_relids) || bms_is_member(rel->relid, root->all_result_relids) ||
 		get_plan_rowmark(root->rowMarks, rel->relid) != NULL ||
 		(bounds == NIL && !ba_plan_has_tid_bound(rel)) || !wants_plain_columns(rel) ||
-		(!takes_all_rows(root) &&
-		 may_raise((Node *) extract_actual_clauses(rel->baserestrictinfo, false), NULL)) ||
+		(may_condition_raise(rel) && !takes_all_rows(root)) ||
 		!ba_plan_is_supported_table(root, rel))
 		return;
 	path = makeNode(CustomPath);

@@ -56,6 +56,7 @@ SELECT q, pg_temp.check_rows(replace(q, '$', :'within')) FROM unnest(ARRAY[
 	'SELECT id FROM r WHERE $ AND false',
 	'SELECT id FROM r WHERE $ AND 1 / (id - 200) < 1 ORDER BY late, id',
 	'SELECT * FROM (SELECT id FROM r WHERE $ AND id / (id - 23000) < 1 ORDER BY late, id OFFSET 0) s LIMIT 2',
+	'SELECT * FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM r WHERE $ AND id / (id - 23000) < 1) s WHERE n < 3',
 	'SELECT id, s < -100, NOT (s < -100), CASE WHEN s < -100 THEN ''yes'' ELSE ''no'' END FROM r WHERE $ AND s < -100',
 	'SELECT id, count(*) OVER (PARTITION BY NOT b) FROM r WHERE $ AND NOT b',
 	'SELECT DISTINCT b IS NOT TRUE, f IS NULL FROM r WHERE $ AND b IS NOT TRUE AND f IS NULL',
@@ -146,6 +147,9 @@ SELECT q, pg_temp.check_rows(replace(q, '$', :'within')) FROM unnest(ARRAY[
 	'SELECT a.id FROM r a WHERE EXISTS (SELECT FROM r b WHERE b.$ AND b.id / (b.id - 230) < 5 AND b.o > a.o) AND a.id < 5',
 	'WITH x AS MATERIALIZED (SELECT id FROM r WHERE $ AND id / (id - 230) < 5) SELECT * FROM x LIMIT 3',
 	'SELECT * FROM (SELECT id, row_number() OVER () AS n FROM r WHERE $ AND id / (id - 230) < 5) s WHERE n < 3',
+	'SELECT * FROM (SELECT id, row_number() OVER () AS n FROM r WHERE $ AND id / (id - 230) < 5 ORDER BY id) s WHERE n < 3',
+	'SELECT * FROM (SELECT DISTINCT id, row_number() OVER () AS n FROM r WHERE $ AND id / (id - 230) < 5) s WHERE n < 3',
+	'SELECT id FROM r WHERE $ AND (id < 200 OR id < (SELECT 1 / (id - 1) FROM r WHERE id = 1)) LIMIT 3',
 	'SELECT * FROM (SELECT id FROM r WHERE $ AND id / (id - 230) < 5 OFFSET 0) s LIMIT 3',
 	'SELECT id FROM r WHERE $ AND 1 / (id - 200) < 1',
 	'SELECT s.id FROM r a, LATERAL (SELECT b.id FROM r b WHERE b.$ AND b.id = a.id OFFSET 0) s WHERE a.id < 100']) q;
@@ -162,6 +166,7 @@ END $$;
 EXPLAIN (COSTS OFF) INSERT INTO r (id) SELECT id FROM r s WHERE ctid BETWEEN '(3,4)' AND '(20,2)' AND id / (id - 230) < 5;
 EXPLAIN (COSTS OFF) INSERT INTO w SELECT s.* FROM (SELECT id FROM r WHERE ctid BETWEEN '(3,4)' AND '(20,2)' AND id / (id - 230) < 5 OFFSET 0) s;
 EXPLAIN (COSTS OFF) INSERT INTO w SELECT s.* FROM (SELECT id FROM r WHERE ctid BETWEEN '(3,4)' AND '(20,2)' AND id / (id - 230) < 5 OFFSET 0) s LIMIT 1;
+EXPLAIN (COSTS OFF) INSERT INTO w SELECT id FROM r WHERE ctid BETWEEN '(3,4)' AND '(20,2)' AND id / (id - 230) < 5 RETURNING id;
 EXPLAIN (COSTS OFF) UPDATE r SET late = 1 WHERE ctid <= '(5,1)';
 EXPLAIN (COSTS OFF) DELETE FROM r USING r s WHERE r.id = s.id AND s.ctid <= '(5,1)';
 CREATE TABLE parent (id int) PARTITION BY RANGE (id);

@@ -149,6 +149,30 @@ for my $case (['LOCK TABLE source', '50 ms'], ['REINDEX INDEX source_pkey', '0']
 		'nothing was tried twice, and nothing is held for any more');
 }
 
+# So it is while a run is planned.
+sql(q{TRUNCATE seen; SELECT batchagg.alter_job('j', lock_timeout => '50 ms')});
+$holder->query_safe('BEGIN; LOCK TABLE source');
+$run = sql(q{SELECT batchagg.start_job('j')});
+wait_until("SELECT hold_reason = 'somebody has a lock that the next batch waits for' AND NOT planned FROM batchagg.run WHERE id = $run", 'a run that begins holds');
+$holder->query_safe('COMMIT');
+ends_well('a table that was locked at first');
+
+# And a batch that took too long, and cannot be halved for a lock, waits for that with the error it had.
+sql(q{TRUNCATE seen; SELECT batchagg.alter_job('j', statement_timeout => '5 s', workers => 1)});
+$holder->query_safe('SELECT pg_advisory_lock(2)');
+$run = sql(q{SELECT batchagg.start_job('j')});
+wait_until("SELECT count(*) = 1 FROM batchagg.task WHERE run_id = $run", 'a batch is at work');
+{
+	my $locker = $node->background_psql('postgres');
+	$locker->query_until(qr/asks/, "\\echo asks\nBEGIN; LOCK TABLE source;\n");
+	wait_until("SELECT status = 'pending' AND sqlstate = '57014' FROM batchagg.task WHERE run_id = $run", 'it takes too long, and somebody has the table then');
+	is(sql("SELECT status FROM batchagg.run WHERE id = $run"), 'running', 'the run goes on');
+	$holder->query_safe('SELECT pg_advisory_unlock(2)');
+	$locker->query_safe('COMMIT');
+	$locker->quit;
+}
+ends_well('a batch that was not halved');
+
 # A row that is committed while a process waits to cut the batch that it belongs to is in that batch.
 sql('CREATE TABLE gaps (id int PRIMARY KEY); INSERT INTO gaps SELECT generate_series(10, 1000, 10); CREATE TABLE taken (id int)');
 $holder->query_safe('SELECT pg_advisory_lock(1)');

@@ -257,4 +257,30 @@ foreach my $fill (100, 30, 10)
 	cmp_ok(sql(q{SELECT pg_relation_size('by_job') / 8192 - pages FROM before}), '<=', 1.1 * $pages / 3 + 64, 'pages that are empty are filled again');
 }
 
+# So they are where rows take less room than they seem to, since their texts go elsewhere or are compressed, or more, since they cannot.
+my %texts = (
+	'compressed' => [ '', q{repeat('text ' || id, 500)} ],
+	'stored elsewhere' => [ 'ALTER TABLE {t} ALTER t SET STORAGE EXTERNAL', q{repeat('text ' || id, 500)} ],
+	'kept in place' => [ 'ALTER TABLE {t} ALTER t SET STORAGE PLAIN', q{repeat('x', 1000 + id)} ],
+	'of many lengths' => [ '', q{repeat('x', id % 1500)} ]);
+foreach my $name (sort keys %texts)
+{
+	my ($definition, $text) = @{ $texts{$name} };
+
+	sql('DROP SCHEMA work CASCADE; CREATE SCHEMA work;' . join('', map { fill("CREATE TABLE {t} (id int, t text); $definition;", t => $_) } ('by_job', 'plain')));
+	is(run_job("INSERT INTO {t} SELECT id, $text FROM source WHERE {in}", 'id', 'postgres', ''), $inserted, "texts $name: the plan");
+	sql("SET batchagg.enabled = off; INSERT INTO plain SELECT id, $text FROM source");
+	is(sql('SELECT count(*) FROM (TABLE by_job EXCEPT TABLE plain) d'), '0', 'all rows');
+	my $pages = sql(q{SELECT pg_relation_size('plain') / 8192});
+	cmp_ok(sql(q{SELECT pg_relation_size('by_job') / 8192}), '<=', 1.1 * $pages + 64, 'few pages more than without');
+}
+
+# Batches that fail do not lose pages that were empty.
+sql(q{DROP SCHEMA work CASCADE; CREATE SCHEMA work; CREATE TABLE by_job (id int PRIMARY KEY, t text);
+	INSERT INTO by_job SELECT -n, repeat('x', 200) FROM generate_series(1, 30000) n; INSERT INTO by_job SELECT n * 150, 'in the way' FROM generate_series(1, 20) n;
+	DELETE FROM by_job WHERE id < 0; VACUUM by_job; CREATE TABLE before AS SELECT pg_relation_size('by_job') / 8192 AS pages});
+is(run_job(q{INSERT INTO {t} SELECT id, repeat('x', 200) FROM source WHERE {in}}, 'id', 'postgres', ', max_skipped => 1000'), $inserted, 'keys are in the way: the plan');
+is(sql('SELECT count(*), count(*) FILTER (WHERE t LIKE \'x%\') FROM by_job'), "$rows|" . ($rows - 20), 'all other rows');
+cmp_ok(sql(q{SELECT pg_relation_size('by_job') / 8192 - pages FROM before}), '<=', 64, 'few new pages');
+
 done_testing();
