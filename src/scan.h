@@ -61,6 +61,9 @@ typedef struct BaBufferTrack
 	int step; /* from the buffer of a block to that of the next; 0: not known */
 } BaBufferTrack;
 
+/* Buffers that lie further apart have nothing to do with each other. */
+#define BA_LONGEST_STEP 16
+
 /* in scan_buffer.c */
 extern Buffer ba_scan_try_buffer(Relation rel, BlockNumber block, BufferAccessStrategy strategy,
 								 const BaBufferTrack *track);

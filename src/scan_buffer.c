@@ -10,8 +10,9 @@
  *
  * A sixth of the time of scanning a large table in memory was that lookup: it
  * goes from one cold cache line to the next. But pages that were read one after the
- * other often lie so in the buffer pool. So the buffer that lies where
- * the last ones lead one to expect is tried first, also where workers leave blocks out, with
+ * other often lie so in the buffer pool, though others', as those of the table's indexes, may lie between
+ * them. So the buffer that lies where the last ones lead one to expect, or one beside it, is tried first,
+ * also where workers leave blocks out, with
  * ReadRecentBuffer, which pins it if it has the page and counts a hit. The one thing
  * it does not do is to raise a buffer's usage count; so it is called where core
  * would not raise it either, and the buffers are left as core would leave them.
@@ -28,9 +29,6 @@
 
 #include "compat.h"
 #include "scan_internal.h"
-
-/* Buffers that lie further apart have nothing to do with each other. */
-#define LONGEST_STEP 16
 
 /*
  * Returns the block to begin with, InvalidBlockNumber if there is none.
@@ -86,29 +84,47 @@ has_final_usage_count(BufferDesc *buffer, BufferAccessStrategy strategy)
 }
 
 /*
- * Pins the buffer that is expected to have a block, and counts a hit. InvalidBuffer if it has not.
+ * Pins a buffer if it has a block. Looking without a lock tells only whether trying is worth while.
+ */
+static bool
+try_pin(Relation rel, BlockNumber block, BufferAccessStrategy strategy, int64 buffer)
+{
+	BufferDesc *desc;
+
+	if (buffer <= 0 || buffer > NBuffers)
+		return false;
+	desc = GetBufferDescriptor(buffer - 1);
+	return desc->tag.blockNum == block && has_final_usage_count(desc, strategy) &&
+		   ReadRecentBuffer(ba_relation_locator(rel), MAIN_FORKNUM, block, buffer);
+}
+
+/*
+ * Pins the buffer that is expected to have a block, or one beside it: where pages of a table were read or made among
+ * others', as an index's, now one more of these lies between two and now one less. Counts a hit. InvalidBuffer if none of
+ * them has the block.
  */
 Buffer
 ba_scan_try_buffer(Relation rel, BlockNumber block, BufferAccessStrategy strategy,
 				   const BaBufferTrack *track)
 {
-	int64 distance = (int64) block - track->block;
-	int64 expected = track->buffer + track->step * distance;
-	BufferDesc *buffer;
+	static const int deviations[] = {0, -1, 1};
+	int64 expected = track->buffer + track->step * ((int64) block - track->block);
 
-	if (track->step == 0 || expected <= 0 || expected > NBuffers)
+	if (track->step == 0)
 		return InvalidBuffer;
+	for (int i = 0; i < lengthof(deviations); i++)
+	{
+		int64 buffer = expected + deviations[i];
 
-	/* Looking without a lock tells only whether trying is worth while. */
-	buffer = GetBufferDescriptor(expected - 1);
-	if (buffer->tag.blockNum != block || !has_final_usage_count(buffer, strategy) ||
-		!ReadRecentBuffer(ba_relation_locator(rel), MAIN_FORKNUM, block, expected))
-		return InvalidBuffer;
-	/* what ReadBufferExtended counts besides */
-	pgstat_count_buffer_read(rel);
-	pgstat_count_buffer_hit(rel);
-	ba_count_io_hit(strategy);
-	return expected;
+		if (!try_pin(rel, block, strategy, buffer))
+			continue;
+		/* what ReadBufferExtended counts besides */
+		pgstat_count_buffer_read(rel);
+		pgstat_count_buffer_hit(rel);
+		ba_count_io_hit(strategy);
+		return buffer;
+	}
+	return InvalidBuffer;
 }
 
 /*
@@ -127,7 +143,7 @@ ba_scan_track_buffer(BaBufferTrack *track, BlockNumber block, Buffer buffer)
 	{
 		int64 step = buffers / blocks;
 
-		if (step >= -LONGEST_STEP && step <= LONGEST_STEP)
+		if (step >= -BA_LONGEST_STEP && step <= BA_LONGEST_STEP)
 			track->step = step;
 	}
 	track->buffer = buffer;

@@ -89,7 +89,7 @@ struct BaScan
 	BaBufferTrack track;
 
 	/* scan_unmap.c */
-	Page read_from; /* pages that lie side by side and were read */
+	Page read_from; /* pages that lie close together and were read */
 	Page read_end;
 
 	/* scan_visible.c */

@@ -112,7 +112,7 @@ limit_pages(BaScan *scan)
 
 /*
  * Returns the page that probably comes after this one, NULL if nothing speaks for any: pages that were
- * read into the buffer pool one after the other often lie so, up or down.
+ * read into the buffer pool one after the other often lie so, up or down, with others between them or not.
  */
 static Page
 expect_page(BaScan *scan, Page page)
@@ -120,7 +120,7 @@ expect_page(BaScan *scan, Page page)
 	intptr_t step = (intptr_t) page - (intptr_t) scan->last_page;
 
 	scan->last_page = page;
-	return step == BLCKSZ || step == -BLCKSZ ? page + step : NULL;
+	return Abs(step) <= BA_LONGEST_STEP * BLCKSZ ? page + step : NULL;
 }
 
 /*

@@ -28,9 +28,12 @@
 
 #ifdef __linux__
 
-/* How many bytes that lie side by side are let go of at a time, and how few are left to the exit. */
+/* How many bytes are let go of at a time, and how few are left to the exit. */
 #define UNMAP_AT_MOST (1024 * 1024)
 #define UNMAP_AT_LEAST (64 * 1024)
+
+/* Pages that lie no further apart are let go of together, with those between them. */
+#define LARGEST_GAP (BA_LONGEST_STEP * BLCKSZ)
 
 /* With a page the kernel maps what lies in the same block of this size, as far as it is in memory. */
 #define MAPPED_AROUND (64 * 1024)
@@ -66,21 +69,21 @@ unmap(BaScan *scan, bool below, bool above)
 void
 ba_scan_unmap(BaScan *scan, Page page)
 {
-	bool upwards = page == scan->read_end;
-	bool downwards = page + BLCKSZ == scan->read_from;
+	bool upwards = page >= scan->read_end;
+	bool downwards = page < scan->read_from;
 
 	if (scan->parallel == NULL || !IsParallelWorker())
 		return;
-	if (upwards)
-		scan->read_end += BLCKSZ;
-	else if (downwards)
-		scan->read_from -= BLCKSZ;
-	else
+	if (page > scan->read_end + LARGEST_GAP || page < scan->read_from - LARGEST_GAP)
 	{
 		unmap(scan, true, true);
 		scan->read_from = page;
 		scan->read_end = page + BLCKSZ;
 	}
+	else if (upwards)
+		scan->read_end = page + BLCKSZ;
+	else if (downwards)
+		scan->read_from = page;
 
 	/* what comes next is in use already */
 	if (scan->read_end - scan->read_from >= UNMAP_AT_MOST)
