@@ -117,10 +117,11 @@ limit_pages(BaScan *scan)
 static Page
 expect_page(BaScan *scan, Page page)
 {
+	const intptr_t longest = BA_LONGEST_STEP * BLCKSZ;
 	intptr_t step = (intptr_t) page - (intptr_t) scan->last_page;
 
 	scan->last_page = page;
-	return Abs(step) <= BA_LONGEST_STEP * BLCKSZ ? page + step : NULL;
+	return step >= -longest && step <= longest ? page + step : NULL;
 }
 
 /*
