@@ -14,8 +14,7 @@
  * them. So the buffer that lies where the last ones lead one to expect, or one beside it, is tried first,
  * also where workers leave blocks out, with
  * ReadRecentBuffer, which pins it if it has the page and counts a hit. The one thing
- * it does not do is to raise a buffer's usage count; so it is called where core
- * would not raise it either, and the buffers are left as core would leave them.
+ * it does not do is to raise a buffer's usage count as other reads do; that is done here.
  */
 #include "postgres.h"
 
@@ -73,18 +72,25 @@ next_block(HeapScanDesc heap, BlockNumber block)
 }
 
 /*
- * Tells whether core would leave a buffer's usage count as it is when it pins it.
+ * Raises the usage count of a pinned buffer where core does when it pins one.
  */
-static inline bool
-has_final_usage_count(BufferDesc *buffer, BufferAccessStrategy strategy)
+static inline void
+raise_usage_count(BufferDesc *buffer, BufferAccessStrategy strategy)
 {
-	int count = BUF_STATE_GET_USAGECOUNT(pg_atomic_read_u32(&buffer->state));
+	uint32 limit = strategy == NULL ? BM_MAX_USAGE_COUNT : 1;
+	uint32 state;
 
-	return strategy == NULL ? count == BM_MAX_USAGE_COUNT : count > 0;
+	/* mostly it is as high as it gets, which costs no lock to see */
+	if (BUF_STATE_GET_USAGECOUNT(pg_atomic_read_u32(&buffer->state)) >= limit)
+		return;
+	state = LockBufHdr(buffer);
+	if (BUF_STATE_GET_USAGECOUNT(state) < limit)
+		state += BUF_USAGECOUNT_ONE;
+	UnlockBufHdr(buffer, state);
 }
 
 /*
- * Pins a buffer if it has a block. Looking without a lock tells only whether trying is worth while.
+ * Pins a buffer if it has a block.
  */
 static bool
 try_pin(Relation rel, BlockNumber block, BufferAccessStrategy strategy, int64 buffer)
@@ -94,8 +100,12 @@ try_pin(Relation rel, BlockNumber block, BufferAccessStrategy strategy, int64 bu
 	if (buffer <= 0 || buffer > NBuffers)
 		return false;
 	desc = GetBufferDescriptor(buffer - 1);
-	return desc->tag.blockNum == block && has_final_usage_count(desc, strategy) &&
-		   ReadRecentBuffer(ba_relation_locator(rel), MAIN_FORKNUM, block, buffer);
+	/* looking without a lock tells only whether trying is worth while */
+	if (desc->tag.blockNum != block ||
+		!ReadRecentBuffer(ba_relation_locator(rel), MAIN_FORKNUM, block, buffer))
+		return false;
+	raise_usage_count(desc, strategy);
+	return true;
 }
 
 /*
