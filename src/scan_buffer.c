@@ -72,7 +72,8 @@ next_block(HeapScanDesc heap, BlockNumber block)
 }
 
 /*
- * Raises the usage count of a pinned buffer where core does when it pins one.
+ * Raises the usage count of a pinned buffer as core does when it pins one. Core does so at a process's first pin
+ * alone, which cannot be told from here; a scan seldom meets a page that its process has pinned already.
  */
 static inline void
 raise_usage_count(BufferDesc *buffer, BufferAccessStrategy strategy)

@@ -9,7 +9,8 @@
  *		the tuples of the next rows	asked for while the tuples of the rows at hand are found, or
  *									walked over
  *		the next page				asked for while the visibility of each tuple of a page
- *									is looked at, supposing that the page comes next in memory
+ *									is looked at, supposing that it lies as far from this as
+ *									this does from the last
  *		the line pointers of the	asked for at once, where they alone are looked at
  *		page after that
  *
