@@ -158,9 +158,20 @@ SELECT
 	job.watermark,
 	job.batch_size,
 	job.target_time,
+	job.min_batch_size,
+	job.max_batch_size,
 	job.workers,
+	job.statement_timeout,
+	job.lock_timeout,
+	job.max_attempts,
+	job.retry_delay,
+	job.max_skipped,
 	job.throttle,
 	job.command,
+	job.null_command,
+	job.before_command,
+	job.after_command,
+	job.search_path,
 	job.created_at
 FROM batchagg.job
 LEFT JOIN LATERAL (

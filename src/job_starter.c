@@ -8,7 +8,8 @@
  * runners of the database's runs. Both then leave. They are connected as the bootstrap superuser, and
  * run nothing but the statements below on the extension's tables.
  *
- * After a crash of some process the server starts runners again by itself, and not this.
+ * After a crash of some process the server starts runners again by itself, and not this. While pg_upgrade has a server
+ * running nothing is to write to it, so there it stays away.
  */
 #include "postgres.h"
 
@@ -56,7 +57,7 @@ ba_job_starter_init(void)
 {
 	BackgroundWorker worker;
 
-	if (!process_shared_preload_libraries_in_progress)
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	describe(&worker, InvalidOid);
 	RegisterBackgroundWorker(&worker);

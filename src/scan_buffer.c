@@ -14,7 +14,8 @@
  * them. So the buffer that lies where the last ones lead one to expect, or one beside it, is tried first,
  * also where workers leave blocks out, with
  * ReadRecentBuffer, which pins it if it has the page and counts a hit. The one thing
- * it does not do is to raise a buffer's usage count as other reads do; that is done here.
+ * it does not do is to raise a buffer's usage count as other reads do (its comment says so, but PinBuffer_Locked
+ * leaves it as it is, in 15 to 18); that is done here.
  */
 #include "postgres.h"
 
@@ -140,7 +141,7 @@ ba_scan_try_buffer(Relation rel, BlockNumber block, BufferAccessStrategy strateg
 
 /*
  * Takes note of the buffer that a block was found in. The step stays as it was where this buffer lies
- * somewhere else: the next may well follow it in the same way.
+ * far away: the next may well follow it in the same way.
  */
 void
 ba_scan_track_buffer(BaBufferTrack *track, BlockNumber block, Buffer buffer)

@@ -246,6 +246,7 @@ want_column(BaScan *scan, int index)
 	BaType type = ba_vector_type(getBaseType(att->atttypid));
 	Datum missing;
 
+	Assert(att->attlen != -2); /* fetched by its length, or by its header's */
 	ba_vector_init(&column->vector, type, type.lane);
 	column->nulls = palloc(BA_VECTOR_ROWS);
 	if (type.lane == BA_LANE_FLOAT)

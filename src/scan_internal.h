@@ -16,7 +16,7 @@
  * A vector takes pages until it has enough rows to make small what is done once a vector, but not
  * too many pages. Two vectors' are pinned at a time: a backend keeps track of eight pins without a
  * hash table, which matters little where rows are wide, and a scan of a table that is large for the
- * buffer pool has a ring of 32 buffers to reuse.
+ * buffer pool has a ring of 32 buffers or more to reuse.
  */
 #define BA_VECTOR_ENOUGH 384
 #define BA_VECTOR_PAGES 8
@@ -26,10 +26,12 @@ typedef struct BaPage
 {
 	Buffer buffer;
 	Page page;
-	int first;     /* row */
-	int n;         /* rows */
-	bool dense;    /* the tuples of line pointers 1 to n; else of those listed */
-	bool prefetch; /* its tuples have not been looked at, and most of their lines will be */
+	int first;        /* row */
+	int n;            /* rows */
+	bool all_visible; /* to the snapshot, by the page's flag */
+	bool unread;      /* its tuples have not been looked at, therefore */
+	bool dense;       /* the tuples of line pointers 1 to n; else of those listed */
+	bool prefetch;    /* unread, and most lines of its tuples will be wanted */
 } BaPage;
 
 /* The visible tuples of some pinned pages. */
@@ -80,7 +82,7 @@ struct BaScan
 	ItemPointerData last;
 	BaTuples *tuples; /* that the rows at hand came from */
 	BaTuples *ahead;  /* that the next rows will come from */
-	Page last_page;   /* added last */
+	Page last_page;   /* read last, with visible tuples or without */
 	int reach;        /* bytes at the head of a tuple that columns were taken from */
 
 	/* scan_buffer.c */

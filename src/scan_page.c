@@ -112,7 +112,9 @@ limit_pages(BaScan *scan)
 
 /*
  * Returns the page that probably comes after this one, NULL if nothing speaks for any: pages that were
- * read into the buffer pool one after the other often lie so, up or down, with others between them or not.
+ * read into the buffer pool one after the other often lie so, up or down, with others between them or not. This is
+ * for prefetching alone, where a wrong guess costs next to nothing, so it does without the blocks that
+ * scan_buffer.c keeps account of.
  */
 static Page
 expect_page(BaScan *scan, Page page)
@@ -153,10 +155,10 @@ add_page(BaScan *scan, BaTuples *tuples)
 	tuples->n += page->n;
 	scan->counts.rows += page->n;
 	scan->counts.pages++;
+	scan->counts.all_visible_pages += page->all_visible;
 	page->prefetch = false;
-	if (PageIsAllVisible(page->page))
+	if (page->unread)
 	{
-		scan->counts.all_visible_pages++;
 		page->prefetch = ba_prefetch_decide(scan, tuples, page);
 		if (next != NULL)
 		{
@@ -209,8 +211,8 @@ release_rows(BaScan *scan)
 
 /*
  * Limits the scan to the rows from first to last, both included; none if last is before first. To be
- * called before the first rows are asked for, and again after each ba_scan_rescan. Not for parallel
- * scans.
+ * called before the first rows are asked for, and after a ba_scan_rescan where the range is another then. Not for
+ * parallel scans.
  */
 void
 ba_scan_limit(BaScan *scan, ItemPointer first, ItemPointer last)
@@ -298,11 +300,11 @@ ba_scan_rescan(BaScan *scan)
 	release_rows(scan);
 	release(scan, scan->ahead);
 	scan->rows.n = 0;
+	if (scan->reading)
+		table_rescan(scan->desc, NULL);
 	scan->reading = false;
 	scan->at_end = false;
 	scan->begun = false;
-	if (scan->desc != NULL)
-		table_rescan(scan->desc, NULL);
 }
 
 /*

@@ -56,7 +56,7 @@ ba_prefetch_tuples(BaPrefetch *prefetch, const BaPage *page, int steps)
 }
 
 /*
- * Tells whether the tuples of an all-visible page are to be asked for with the page as a whole. If not,
+ * Tells whether the tuples of an unread page are to be asked for with the page as a whole. If not,
  * asks for the lines that columns will be taken from.
  */
 bool

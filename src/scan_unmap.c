@@ -10,8 +10,11 @@
  *
  * MADV_DONTNEED takes down the mapping and leaves the pages, which belong to the
  * shared memory; who touches one again gets it mapped again. That is what Linux
- * promises; elsewhere nothing is done. Only parallel scans do this: others may
- * come by the same pages again.
+ * promises; elsewhere nothing is done. Only workers of parallel scans do this: other scans may
+ * come by the same pages again, as may the leader, whose session goes on.
+ *
+ * Huge pages cost next to nothing to map, so there nothing is done either. Nor should it: they are larger than what is let go of, and some
+ * kernels (5.18 to 6.0) do harm to a shared mapping when they are asked to.
  */
 #include "postgres.h"
 
@@ -39,6 +42,23 @@
 #define MAPPED_AROUND (64 * 1024)
 
 /*
+ * Tells whether the buffer pool is in huge pages. The kernel lets go of these only as a whole, so it refuses to
+ * for one that begins at an odd page. With ordinary pages one is let go of, which does no harm.
+ */
+static bool
+is_in_huge_pages(void)
+{
+	static bool known = false;
+	static bool huge;
+	long size = sysconf(_SC_PAGESIZE);
+
+	if (!known)
+		huge = madvise((char *) TYPEALIGN(2 * size, BufferBlocks) + size, size, MADV_DONTNEED) != 0;
+	known = true;
+	return huge;
+}
+
+/*
  * Lets go of the pages noted, and of what was mapped along with them below and above, as told.
  */
 static void
@@ -58,7 +78,7 @@ unmap(BaScan *scan, bool below, bool above)
 	from = (char *) TYPEALIGN(size, from);
 	end = (char *) TYPEALIGN_DOWN(size, end);
 
-	/* If this fails (pages may be huge, and only part of one is ours) they stay mapped. */
+	/* if this fails they stay mapped */
 	(void) madvise(from, end - from, MADV_DONTNEED);
 	scan->read_from = scan->read_end = NULL;
 }
@@ -72,9 +92,9 @@ ba_scan_unmap(BaScan *scan, Page page)
 	bool upwards = page >= scan->read_end;
 	bool downwards = page < scan->read_from;
 
-	if (scan->parallel == NULL || !IsParallelWorker())
+	if (scan->parallel == NULL || !IsParallelWorker() || is_in_huge_pages())
 		return;
-	if (page > scan->read_end + LARGEST_GAP || page < scan->read_from - LARGEST_GAP)
+	if (page > scan->read_end + LARGEST_GAP || page + BLCKSZ < scan->read_from - LARGEST_GAP)
 	{
 		unmap(scan, true, true);
 		scan->read_from = page;

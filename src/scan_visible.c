@@ -153,7 +153,7 @@ is_at_limit(const BaScan *scan, BlockNumber block)
 }
 
 /*
- * Finds the visible tuples of a pinned page: sets page->n and page->dense, and unless dense lists their line
+ * Finds the visible tuples of a pinned page: sets page->n and what the page is, and unless dense lists their line
  * pointers in offsets, which has room for MaxHeapTuplesPerPage. `next` is the page that probably comes
  * after it, or NULL.
  */
@@ -162,7 +162,6 @@ ba_scan_find_visible(BaScan *scan, BaPage *page, OffsetNumber *offsets, Page nex
 {
 	Buffer buffer = page->buffer;
 	BlockNumber block = BufferGetBlockNumber(buffer);
-	bool all_visible;
 	bool serializable;
 
 	heap_page_prune_opt(scan->rel, buffer);
@@ -170,16 +169,17 @@ ba_scan_find_visible(BaScan *scan, BaPage *page, OffsetNumber *offsets, Page nex
 	ba_test_for_old_snapshot(scan->snapshot, scan->rel, page->page);
 
 	page->n = PageGetMaxOffsetNumber(page->page);
-	all_visible = PageIsAllVisible(page->page) && !scan->snapshot->takenDuringRecovery;
+	page->all_visible = PageIsAllVisible(page->page) && !scan->snapshot->takenDuringRecovery;
 	serializable = CheckForSerializableConflictOutNeeded(scan->rel, scan->snapshot);
+	page->unread = page->all_visible && !serializable;
 	page->dense =
-		all_visible && !serializable && !is_at_limit(scan, block) &&
+		page->unread && !is_at_limit(scan, block) &&
 		all_lines_normal((const uint32 *) PageGetItemId(page->page, FirstOffsetNumber), page->n);
 	if (!page->dense)
-		page->n = list_visible(scan, buffer, all_visible, serializable, offsets, next);
+		page->n = list_visible(scan, buffer, page->all_visible, serializable, offsets, next);
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 
-	pgstat_count_index_tuples(scan->rel, page->n); /* what tables return is counted there, too */
 	if (is_at_limit(scan, block))
 		page->n = drop_outside(scan, block, offsets, page->n);
+	pgstat_count_index_tuples(scan->rel, page->n); /* what tables return is counted there, too */
 }

@@ -19,7 +19,8 @@ SELECT batchagg.create_job('fine', 'parcels', 'INSERT INTO sent SELECT id FROM p
 	throttle => '{"active_sessions": 1000}') IS NOT NULL AS created;
 SELECT batchagg.create_job('gaps', 'parcels', 'SELECT 1 / (id - 7) FROM parcels WHERE id BETWEEN $1 AND $2', batch_size => 50, max_skipped => 1) IS NOT NULL AS created;
 SELECT batchagg.create_job('wrong', 'parcels', 'SELECT 1 / (id - 7) FROM parcels WHERE id BETWEEN $1 AND $2', batch_size => 50, max_attempts => 1) IS NOT NULL AS created;
-SELECT batchagg.create_job('new', 'parcels', 'SELECT $1, $2') IS NOT NULL AS created;
+SELECT batchagg.create_job('new', 'parcels', 'SELECT $1, $2', before_command => 'SELECT 1', after_command => 'SELECT 2', statement_timeout => '1 min',
+	lock_timeout => '2 s', min_batch_size => 10) IS NOT NULL AS created;
 RESET ROLE;
 ALTER TABLE batchagg.run ALTER id RESTART;
 SET ROLE regress_view_owner;
@@ -35,6 +36,11 @@ SELECT job, owner, relation, key, mode, state, last_status, batches_done, batche
 SELECT job, last_is_full, last_duration BETWEEN '0' AND '1 minute' AS brief, last_success_at = last_finished_at AS well, failures_in_a_row, sqlstate, message, hint
 FROM batchagg.job_status ORDER BY job;
 SELECT job, batch_size, target_time, workers, throttle, watermark, command FROM batchagg.job_status ORDER BY job;
+SELECT job, min_batch_size, max_batch_size, statement_timeout, lock_timeout, max_attempts, retry_delay, max_skipped, null_command, before_command, after_command, search_path
+FROM batchagg.job_status WHERE job IN ('gaps', 'new') ORDER BY job;
+-- all that a job is defined by is shown, but for numbers of its own and what stands elsewhere
+SELECT attname FROM pg_attribute WHERE attrelid = 'batchagg.job'::regclass AND attnum > 0 AND NOT attisdropped
+EXCEPT SELECT attname FROM pg_attribute WHERE attrelid = 'batchagg.job_status'::regclass ORDER BY 1;
 
 SELECT job, status, null_keys, first_key, last_key, attempt, sqlstate, message, at IS NOT NULL AS dated, task_id IS NULL AS of_run
 FROM batchagg.job_errors ORDER BY job, run_id, task_id NULLS LAST;
