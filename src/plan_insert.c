@@ -7,22 +7,34 @@
  * constraints hangs on: no trigger (nor foreign key, which is one), no partition, no generated
  * column, no view's check or row security of new rows, nothing of RETURNING and ON CONFLICT.
  *
- * And nothing may be able to look at what has been inserted so far. Volatile functions could, in the query, in arguments
- * that are left to their defaults (which the planner puts in), in the checks of the table and of domains. nextval does not,
- * and is in most tables' defaults.
+ * And nothing may be able to look at what has been inserted so far. Volatile functions could, in the query and in the checks of
+ * the table; nextval does not, and is in most tables' defaults. They may hide from core's search for them in
+ *
+ *		arguments left to their defaults	which the planner puts in
+ *		aggregates							which are all called immutable, whatever they are made of
+ *		checks of domains					which are called where a value is made, also by functions that read a
+ *											text or a JSON document as a value of a type with such a domain in it
+ *		casts to JSON						which core's functions look up for the values they are given
+ *
+ * So, besides volatile functions, no function of core's may have to do with a type that is not one of core's, of which
+ * it could call whatever belongs to it. Comparisons are taken to be what indexes need them to be.
  */
 #include "postgres.h"
 
 #include "access/table.h"
 #include "access/transam.h"
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "batchagg.h"
 #include "node.h"
@@ -30,6 +42,103 @@
 
 /* Fewer rows are not worth the trouble. */
 #define MIN_ROWS 100
+
+/*
+ * Tells whether a type is somebody's own, or may have values of such a type in it.
+ */
+static bool
+is_own_type(Oid type)
+{
+	return type >= FirstNormalObjectId || type == RECORDOID || type == RECORDARRAYOID;
+}
+
+static bool
+have_own_type(List *exprs)
+{
+	ListCell *lc;
+
+	foreach (lc, exprs)
+		if (is_own_type(exprType(lfirst(lc))))
+			return true;
+	return false;
+}
+
+/*
+ * Tells whether one of some types is somebody's own.
+ */
+static bool
+is_one_own(List *types)
+{
+	ListCell *lc;
+
+	foreach (lc, types)
+		if (is_own_type(lfirst_oid(lc)))
+			return true;
+	return false;
+}
+
+/*
+ * Tells whether an aggregate that is not one of core's is made of a volatile function.
+ */
+static bool
+is_made_of_volatile(Oid aggregate)
+{
+	HeapTuple tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate));
+	Form_pg_aggregate form;
+	bool found = false;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_aggregate) GETSTRUCT(tuple);
+	{
+		Oid functions[] = {form->aggtransfn,  form->aggfinalfn,   form->aggcombinefn,
+						   form->aggserialfn, form->aggdeserialfn, form->aggmtransfn,
+						   form->aggminvtransfn, form->aggmfinalfn};
+
+		for (int i = 0; i < lengthof(functions) && !found; i++)
+			found = OidIsValid(functions[i]) && func_volatile(functions[i]) == PROVOLATILE_VOLATILE;
+	}
+	ReleaseSysCache(tuple);
+	return found;
+}
+
+/*
+ * Tells whether a call of a function or aggregate, the node given, may come to a volatile function that core's search for them
+ * does not see.
+ */
+static bool
+may_call_hidden(Node *call)
+{
+	switch (nodeTag(call))
+	{
+		case T_FuncExpr:
+		{
+			FuncExpr *func = (FuncExpr *) call;
+
+			if (func->funcid < FirstNormalObjectId) /* defaults of core's own are constants */
+				return func->funcresulttype >= FirstNormalObjectId || have_own_type(func->args) ||
+					   func->funcid == F_PG_CURRENT_XACT_ID_IF_ASSIGNED ||
+					   func->funcid == F_TXID_CURRENT_IF_ASSIGNED;
+			return list_length(func->args) < get_func_nargs(func->funcid);
+		}
+		case T_Aggref:
+		{
+			Aggref *agg = (Aggref *) call;
+
+			return agg->aggfnoid < FirstNormalObjectId ? is_one_own(agg->aggargtypes)
+													   : is_made_of_volatile(agg->aggfnoid);
+		}
+		case T_WindowFunc:
+		{
+			WindowFunc *func = (WindowFunc *) call;
+
+			return func->winfnoid < FirstNormalObjectId ? have_own_type(func->args)
+														: is_made_of_volatile(func->winfnoid);
+		}
+		default:
+			return false;
+	}
+}
 
 /*
  * Looks for what may hide a volatile function from core's search, or tells whether a row was inserted.
@@ -41,18 +150,29 @@ has_hidden_look(Node *node, void *context)
 		return false;
 	if (IsA(node, Query))
 		return query_tree_walker((Query *) node, has_hidden_look, context, 0);
-	if (IsA(node, CoerceToDomain))
-		return true;
-	if (IsA(node, FuncExpr))
+	switch (nodeTag(node))
 	{
-		FuncExpr *call = (FuncExpr *) node;
-
-		/* defaults of core's own are constants */
-		if ((call->funcid >= FirstNormalObjectId &&
-			 list_length(call->args) < get_func_nargs(call->funcid)) ||
-			call->funcid == F_PG_CURRENT_XACT_ID_IF_ASSIGNED ||
-			call->funcid == F_TXID_CURRENT_IF_ASSIGNED)
+		case T_CoerceToDomain:
+		case T_TableFunc: /* XMLTABLE and JSON_TABLE, which make values of types that they are told */
+#if PG_VERSION_NUM >= 160000
+		case T_JsonConstructorExpr:
+#endif
+#if PG_VERSION_NUM >= 170000
+		case T_JsonExpr:
+#endif
 			return true;
+		case T_CoerceViaIO:
+			if (is_own_type(((CoerceViaIO *) node)->resulttype) ||
+				is_own_type(exprType((Node *) ((CoerceViaIO *) node)->arg)))
+				return true;
+			break;
+		case T_RangeTblFunction:
+			if (is_one_own(((RangeTblFunction *) node)->funccoltypes))
+				return true;
+			break;
+		default:
+			if (may_call_hidden(node))
+				return true;
 	}
 	return expression_tree_walker(node, has_hidden_look, context);
 }

@@ -40,6 +40,11 @@ sql(qq{
 	VACUUM ANALYZE spread;
 	CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
 	CREATE DOMAIN natural_number AS int CHECK (VALUE > 0);
+	CREATE TYPE pair AS (n natural_number, t text);
+	CREATE TYPE parity AS ENUM ('even', 'odd');
+	CREATE FUNCTION count_stored(n bigint, id int) RETURNS bigint VOLATILE LANGUAGE plpgsql AS 'BEGIN RETURN stored(); END';
+	CREATE AGGREGATE so_far(int) (SFUNC = count_stored, STYPE = bigint);
+	CREATE AGGREGATE greatest_of(int) (SFUNC = int4larger, STYPE = int);
 	CREATE ROLE clerk LOGIN;
 	GRANT SELECT ON source TO clerk;
 	GRANT USAGE ON SCHEMA batchagg TO clerk;
@@ -105,6 +110,33 @@ my %targets = (
 	'a domain' => [
 		'CREATE TABLE {t} (id natural_number)',
 		'INSERT INTO {t} SELECT id FROM source WHERE {in}', $core ],
+	'a text read as a type with a domain in it' => [
+		'CREATE TABLE {t} (id int, p pair)',
+		q{INSERT INTO {t} SELECT id, ('(' || id || ',)')::pair FROM source WHERE {in}}, $core ],
+	'a document read as a type with a domain in it' => [
+		'CREATE TABLE {t} (id int, p pair)',
+		q{INSERT INTO {t} SELECT id, json_populate_record(NULL::pair, json_build_object('n', id)) FROM source WHERE {in}}, $core ],
+	'a document read as columns of domains' => [
+		'CREATE TABLE {t} (id int, n int)',
+		q{INSERT INTO {t} SELECT id, r.n FROM source, json_to_record(json_build_object('n', id)) r (n natural_number) WHERE {in}}, $core ],
+	'documents read as columns of a table' => [
+		'CREATE TABLE {t} (id int, n int)',
+		q{INSERT INTO {t} SELECT id, x.n FROM source, xmltable('/x' PASSING xmlelement(name x, id) COLUMNS n int PATH '.') x WHERE {in}}, $core ],
+	'a document of a type of its own' => [
+		'CREATE TABLE {t} (id int, j jsonb)',
+		q{INSERT INTO {t} SELECT id, to_jsonb(ROW(id, NULL::parity)) FROM source WHERE {in}}, $core ],
+	'types of its own' => [
+		'CREATE TABLE {t} (id int, p parity)',
+		q{INSERT INTO {t} SELECT id, CASE id % 2 WHEN 0 THEN 'even'::parity ELSE 'odd' END FROM source WHERE {in} AND 'odd'::parity > 'even'}, $inserted ],
+	'an aggregate that looks at the table' => [
+		'CREATE TABLE {t} (id int, n bigint)',
+		'INSERT INTO {t} SELECT id, so_far(id) FROM source WHERE {in} GROUP BY id', $core, 'SELECT id FROM {t}' ],
+	'an aggregate over a window that looks at the table' => [
+		'CREATE TABLE {t} (id int, n bigint)',
+		'INSERT INTO {t} SELECT id, so_far(id) OVER (ORDER BY id) FROM source WHERE {in}', $core, 'SELECT id FROM {t}' ],
+	'an aggregate of its own' => [
+		'CREATE TABLE {t} (id int, n bigint)',
+		'INSERT INTO {t} SELECT id, greatest_of(small) FROM source WHERE {in} GROUP BY id', $inserted ],
 	'a check that looks at the table' => [
 		'CREATE TABLE {t} (id int CHECK (stored() % 700 >= 0), n bigint DEFAULT 0)',
 		'INSERT INTO {t} SELECT id, small FROM source WHERE {in}', $core ],
