@@ -198,7 +198,7 @@ extern int ba_lock_count_holders(BaLockKind kind, int64 id);
 extern List *ba_lock_list_holders(BaLockKind kind, int64 id);
 extern bool ba_lock_take_slot(void);
 extern void ba_lock_leave_slot(void);
-extern bool ba_lock_has_free_slot(void);
+extern int ba_lock_count_free_slots(void);
 extern bool ba_lock_database_is_going(void);
 
 /* ---- job_range.c: a relation as a range ---- */
@@ -380,8 +380,9 @@ extern void ba_failure_record_task(const BaJob *job, BaJobRun *run, BaRange *ran
 /* ---- job_run.c: the life of a run ---- */
 
 extern bool ba_job_run_may_begin(int64 run_id);
-extern void ba_job_run_check_null_keys(const BaJob *job, BaRange *range);
-extern void ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end_key);
+extern bool ba_job_run_check_null_keys(const BaJob *job, BaRange *range);
+extern void ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end_key,
+							bool null_keys);
 extern void ba_job_run_notify(const BaJob *job, int64 run_id, const char *status);
 extern bool ba_job_run_end(const BaJob *job, int64 run_id, const char *status,
 						   const ErrorData *error);

@@ -275,7 +275,7 @@ batchagg_create_job(PG_FUNCTION_ARGS)
 
 	ba_job_worker_check_login(job.owner);
 	range = check_job(&job);
-	ba_job_run_check_null_keys(&job, range);
+	(void) ba_job_run_check_null_keys(&job, range);
 	job.throttle = PG_ARGISNULL(18) ? NULL : ba_throttle_check(PG_GETARG_JSONB_P(18));
 	if (PG_GETARG_BOOL(20))
 	{
@@ -353,6 +353,7 @@ batchagg_alter_job(PG_FUNCTION_ARGS)
 	Oid user;
 	int context;
 	int guc_level;
+	bool new_size;
 
 	require(fcinfo, 0, "name");
 	job = ba_job_get_own(get_text(fcinfo, 0));
@@ -404,6 +405,13 @@ batchagg_alter_job(PG_FUNCTION_ARGS)
 	SetUserIdAndSecContext(user, context);
 	AtEOXact_GUC(false, guc_level);
 
+	/* the runs' locks before the job's, as everywhere: a batch may be cut just now */
+	new_size = !PG_ARGISNULL(1) || !PG_ARGISNULL(12);
+	if (new_size)
+		(void) ba_catalog_execute_alone(
+			"SELECT FROM batchagg.run WHERE job_id = $1 AND (measured "
+			"OR status IN ('running', 'paused')) ORDER BY id FOR UPDATE",
+			"l", job->id);
 	(void) ba_catalog_execute_alone(
 		"UPDATE batchagg.job SET batch_size = NULLIF($2, 0), workers = $3, target_time = "
 		"NULLIF($4, "
@@ -421,7 +429,7 @@ batchagg_alter_job(PG_FUNCTION_ARGS)
 		job->after_command, job->throttle);
 
 	/* What was measured is of another command, or not wanted. */
-	if (!PG_ARGISNULL(1) || !PG_ARGISNULL(12))
+	if (new_size)
 		(void) ba_catalog_execute_alone("UPDATE batchagg.run SET measured = false, batch_size = "
 										"CASE WHEN status IN ('running', 'paused') THEN $2 ELSE "
 										"batch_size END WHERE job_id = $1 AND planned AND "

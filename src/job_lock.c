@@ -137,17 +137,16 @@ ba_lock_leave_slot(void)
 }
 
 /*
- * Tells whether one of those places is free just now.
+ * Tells how many of those places are free just now.
  */
-bool
-ba_lock_has_free_slot(void)
+int
+ba_lock_count_free_slots(void)
 {
+	int n = 0;
+
 	for (int slot = 1; slot <= batchagg_max_job_workers; slot++)
-	{
-		if (ba_lock_count_holders(BA_LOCK_SLOT, slot) == 0)
-			return true;
-	}
-	return false;
+		n += ba_lock_count_holders(BA_LOCK_SLOT, slot) == 0;
+	return n;
 }
 
 /*

@@ -32,6 +32,8 @@ typedef struct Planning
 	MemoryContext context; /* of all below; NULL before the upper bound is taken */
 	char *end_key;         /* the upper bound, NULL for an empty relation */
 	List *writers;         /* VirtualTransactionIds to wait for */
+	bool looked;           /* for NULL keys, after that */
+	bool null_keys;        /* there are some */
 } Planning;
 
 static Planning planning = {0};
@@ -101,7 +103,7 @@ take_end(const BaJob *job, BaRange *range)
 
 	/* an error until here must not leave a bound without its writers */
 	MemoryContextSetParent(context, TopMemoryContext);
-	planning = (Planning){context, end_key, writers};
+	planning = (Planning){.context = context, .end_key = end_key, .writers = writers};
 }
 
 /*
@@ -117,7 +119,7 @@ reset(void)
 
 /*
  * Goes on with planning the run. Called in a transaction that has loaded it, which it ends. Returns
- * whether the run is planned; if not there is something to wait for.
+ * whether to go on at once; if not there is something to wait for.
  */
 bool
 ba_process_plan(BaJob *job, BaJobRun *run)
@@ -143,12 +145,28 @@ ba_process_plan(BaJob *job, BaJobRun *run)
 		}
 		planning.writers = list_delete_first(planning.writers);
 	}
+	if (!planning.looked)
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		planning.null_keys = ba_job_run_check_null_keys(job, range);
+		PopActiveSnapshot();
+		planning.looked = true;
+	}
+
+	/* from here on no locks are waited for but those of before_command, and that may take long */
+	ba_process_lock_means_hold = false;
+	if (run->hold_reason != NULL)
+	{
+		ba_process_set_hold(run, NULL);
+		ba_process_commit();
+		return true;
+	}
 	if (job->before_command != NULL && !ba_job_run_may_begin(run->id))
 	{
 		ba_process_commit();
 		return false;
 	}
-	ba_job_run_plan(job, run, range, planning.end_key);
+	ba_job_run_plan(job, run, range, planning.end_key, planning.null_keys);
 	ba_process_commit();
 	reset();
 	(void) ba_lock_try(BA_LOCK_JOB, job->id, ShareLock);

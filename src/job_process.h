@@ -8,6 +8,7 @@
 #include "job.h"
 
 /* in job_worker.c: transactions, pauses and the state of the process's run */
+extern bool ba_process_lock_means_hold;
 extern void ba_process_begin(void);
 extern void ba_process_commit(void);
 extern void ba_process_nap(long ms);

@@ -21,8 +21,8 @@
  * Throws if there are rows with a NULL key that the job's commands would leave out. Returns whether there
  * are any.
  */
-static bool
-check_null_keys(const BaJob *job, BaRange *range)
+bool
+ba_job_run_check_null_keys(const BaJob *job, BaRange *range)
 {
 	/* SELECT is how a person says that they do not matter */
 	if (!ba_range_has_null_key(range))
@@ -41,15 +41,6 @@ check_null_keys(const BaJob *job, BaRange *range)
 				 errhint("Give the job a null_command for such rows; null_command => 'SELECT' "
 						 "leaves them out.")));
 	return true;
-}
-
-/*
- * Throws if a full pass of the job would leave out rows with a NULL key.
- */
-void
-ba_job_run_check_null_keys(const BaJob *job, BaRange *range)
-{
-	(void) check_null_keys(job, range);
 }
 
 /* The run that a look is about, and what was found. */
@@ -111,23 +102,22 @@ run_once(const BaJob *job, const char *what, const char *command)
  * or dropped meanwhile.
  */
 void
-ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end_key)
+ba_job_run_plan(const BaJob *job, BaJobRun *run, BaRange *range, const char *end_key,
+				bool null_keys)
 {
 	bool full = !job->incremental || run->full || job->watermark == NULL;
-	bool null_keys;
 	BaCatalog catalog;
 	int64 size = 0;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	null_keys = check_null_keys(job, range);
 	if (full && job->before_command != NULL)
 		run_once(job, "before_command", job->before_command);
 
 	ba_catalog_begin(&catalog);
 	if (job->incremental)
 	{
-		/* the runs' locks first, as everywhere */
-		ba_catalog_execute("SELECT FROM batchagg.run WHERE job_id = $1 AND id <> $2 AND (NOT "
+		/* the runs' locks before the job's, as everywhere */
+		ba_catalog_execute("SELECT FROM batchagg.run WHERE job_id = $1 AND (id = $2 OR NOT "
 						   "cut_done OR EXISTS (SELECT FROM batchagg.task WHERE run_id = run.id "
 						   "AND task.status IN ('pending', 'running', 'failed'))) ORDER BY id FOR "
 						   "UPDATE",

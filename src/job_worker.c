@@ -69,7 +69,7 @@
 #define HOLD_PAUSE 10000
 
 /* why a run holds while somebody has a lock on what is cut */
-#define LOCK_REASON "somebody has a lock that the next batch waits for"
+#define LOCK_REASON "somebody has a lock that the run waits for"
 
 /* What step returns where the process has nothing more to do. */
 #define LEAVE (-1)
@@ -96,8 +96,8 @@ static BackgroundWorkerHandle *workers[MAX_PARALLEL_WORKER_LIMIT];
 static TimestampTz no_launch_before = 0;
 static bool told_of_shortage = false;
 
-/* The table is waited for, or a batch is cut. */
-static bool claiming = false;
+/* A lock that is not to be had now is no error: the run is planned, before its before_command, or a batch is cut. */
+bool ba_process_lock_means_hold = false;
 
 PGDLLEXPORT void ba_job_worker_main(Datum arg);
 
@@ -337,6 +337,8 @@ launch_workers(const BaJob *job)
 	Start what = start;
 	int alive = 1;
 	int n = Min(job->workers - 1, lengthof(workers));
+	int started = 0;
+	int free;
 
 	if (n == 0 || GetCurrentTimestamp() < no_launch_before)
 		return;
@@ -355,6 +357,9 @@ launch_workers(const BaJob *job)
 
 	/* an earlier runner of this run may have left some */
 	alive = Max(alive, ba_lock_count_holders(BA_LOCK_JOB, start.job));
+	if (alive >= job->workers)
+		return;
+	free = ba_lock_count_free_slots(); /* those who are started take theirs later */
 	what.runner = false;
 	what.xid = InvalidTransactionId;
 	for (int i = 0; i < n && alive < job->workers; i++)
@@ -364,7 +369,7 @@ launch_workers(const BaJob *job)
 
 		if (workers[i] != NULL)
 			continue;
-		if (!ba_lock_has_free_slot())
+		if (started >= free)
 		{
 			tell_of_shortage(job, "All of batchagg.max_job_workers are at work.");
 			return;
@@ -379,6 +384,7 @@ launch_workers(const BaJob *job)
 			return;
 		}
 		alive++;
+		started++;
 
 		/* one that ends at once is not started again and again */
 		no_launch_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 1000);
@@ -529,8 +535,16 @@ step(BaMeasure *measure)
 	if (reason != NULL)
 		ba_lock_leave_slot();
 	else if (run->planned && !ba_lock_take_slot())
+	{
+		/* the runner may be at a batch, and then the run does not hold */
+		if (!start.runner)
+		{
+			ba_process_commit();
+			return LEAVE;
+		}
 		reason = psprintf("max_job_workers: all %d of batchagg.max_job_workers are at work",
 						  batchagg_max_job_workers);
+	}
 	if (reason != NULL)
 	{
 		ba_process_set_hold(run, reason);
@@ -546,20 +560,20 @@ step(BaMeasure *measure)
 	}
 	if (!run->planned)
 	{
-		claiming = true;
+		ba_process_lock_means_hold = true;
 		LockRelationOid(job->relation, AccessShareLock);
-		claiming = false;
-		if (waits_for_lock(run))
-			ba_process_set_hold(run, NULL);
 		if (ba_process_plan(job, run))
+		{
+			wait_nap = FIRST_NAP;
 			return 0;
+		}
 		nap = wait_nap;
 		wait_nap = Min(wait_nap * 2, LONG_NAP);
 		return nap;
 	}
 
 	/* whoever waits for what is cut does so before he has the run's row, for which others wait */
-	claiming = true;
+	ba_process_lock_means_hold = true;
 	range = ba_range_open_job(job);
 	if (!run->cut_done)
 		range->kind->check(range, run->filenode);
@@ -571,7 +585,7 @@ step(BaMeasure *measure)
 		launch_workers(job);
 	measure->rows = 0;
 	ba_process_commit();
-	claiming = false;
+	ba_process_lock_means_hold = false;
 
 	switch (claim)
 	{
@@ -667,11 +681,12 @@ work(void)
 		PG_END_TRY();
 		if (error != NULL)
 		{
-			bool locked = claiming && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+			bool locked =
+				ba_process_lock_means_hold && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 
 			if (!locked)
 				errors_in_a_row++;
-			claiming = false;
+			ba_process_lock_means_hold = false;
 			nap = recover(error, locked, errors_in_a_row);
 		}
 	}

@@ -9,7 +9,7 @@
  * Nor do they meet at the table's end, where core before 16 adds a page at a time, while others wait. Each process has
  * pages of its own to fill: some that the free space map knows of, which others are not told of any more, else new
  * ones, which it adds before it needs them and when nobody else is adding any. What is left of them it gives to the map in
- * the end; after an error the next BatchInsert of the process on the table goes on with them. What is lost, as the
+ * the end; after an error the process's next BatchInsert goes on with them, if it is on the same table. What is lost, if not, or as the
  * process ends, VACUUM finds, as it does the rows that were stored before an error.
  *
  * All that a row goes through is core's, in core's order for each row, but later: its constraints are checked when it
@@ -38,10 +38,10 @@
 #define MAX_ROWS 1000
 #define MAX_BYTES 65535
 
-/* How many pages a process has at most: enough for the rows that it keeps, and as many again ... */
+/* How many pages a process looks for: enough for the rows that it keeps, and for as many again. */
 #define ENOUGH_PAGES (2 * (MAX_BYTES / BLCKSZ + 1))
 
-/* ... with those that it adds at a time. Others, who cannot meanwhile, have enough for so long. */
+/* How many it adds at a time at most. Others, who cannot meanwhile, have enough for so long. */
 #define MAX_NEW_PAGES (2 * ENOUGH_PAGES)
 
 /* How much room in a page is worth telling others of. */
@@ -234,6 +234,16 @@ inherit_pages(Relation rel)
 }
 
 /*
+ * Forgets a page.
+ */
+static void
+forget_page(int i)
+{
+	reserve.n--;
+	memmove(&reserve.pages[i], &reserve.pages[i + 1], sizeof(PageToFill) * (reserve.n - i));
+}
+
+/*
  * Forgets the first page. The free space map, which took it to be full, is told if it is not.
  */
 static void
@@ -242,8 +252,7 @@ give_back_page(Relation rel)
 	PageToFill page = reserve.pages[0];
 	Size reserved = RelationGetTargetPageFreeSpace(rel, HEAP_DEFAULT_FILLFACTOR);
 
-	reserve.n--;
-	memmove(&reserve.pages[0], &reserve.pages[1], sizeof(PageToFill) * reserve.n);
+	forget_page(0);
 	if (page.room < WORTH_TELLING)
 		return;
 	RecordPageWithFreeSpace(rel, page.block, page.room + reserved);
@@ -306,6 +315,9 @@ look_at_page(Relation rel)
 	{
 		reserve.pages[0].room = find_room(rel, reserve.pages[0].block);
 		give_back_page(rel);
+		for (int i = reserve.n - 1; i >= 0; i--) /* it may be another of them */
+			if (reserve.pages[i].block == block)
+				forget_page(i);
 		memmove(&reserve.pages[1], &reserve.pages[0], sizeof(PageToFill) * reserve.n);
 		reserve.n++;
 		reserve.pages[0].block = block;
@@ -324,10 +336,7 @@ flush(InsertNode *node)
 	int n;
 
 	if (!BA_MULTI_INSERT_ADDS_PAGES)
-	{
-		inherit_pages(rel);
 		reserve_pages(node);
-	}
 	for (int from = 0; from < node->nkept; from += n)
 	{
 		/* may leave memory behind, says COPY; it goes with the next row */
@@ -385,6 +394,7 @@ execute(CustomScanState *css)
 	InsertNode *node = (InsertNode *) css;
 	PlanState *child = linitial(css->custom_ps);
 
+	inherit_pages(node->target->ri_RelationDesc);
 	for (;;)
 	{
 		TupleTableSlot *row;

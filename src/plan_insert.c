@@ -91,8 +91,8 @@ is_made_of_volatile(Oid aggregate)
 		return false;
 	form = (Form_pg_aggregate) GETSTRUCT(tuple);
 	{
-		Oid functions[] = {form->aggtransfn,  form->aggfinalfn,   form->aggcombinefn,
-						   form->aggserialfn, form->aggdeserialfn, form->aggmtransfn,
+		Oid functions[] = {form->aggtransfn,     form->aggfinalfn,    form->aggcombinefn,
+						   form->aggserialfn,    form->aggdeserialfn, form->aggmtransfn,
 						   form->aggminvtransfn, form->aggmfinalfn};
 
 		for (int i = 0; i < lengthof(functions) && !found; i++)

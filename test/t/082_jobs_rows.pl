@@ -136,7 +136,7 @@ for my $case (['LOCK TABLE source', '50 ms'], ['REINDEX INDEX source_pkey', '0']
 	$locker->query_until(qr/asks/, "\\echo asks\nBEGIN; $lock;\n");
 	wait_until(q{SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted)}, 'somebody wants a lock');
 	$holder->query_safe('SELECT pg_advisory_unlock(2)');
-	my $holds = "SELECT hold_reason = 'somebody has a lock that the next batch waits for' FROM batchagg.run WHERE id = $run AND status = 'running'";
+	my $holds = "SELECT hold_reason = 'somebody has a lock that the run waits for' FROM batchagg.run WHERE id = $run AND status = 'running'";
 	wait_until($holds, 'has it, and the run holds');
 	is(sql(qq{SET lock_timeout = '60 s'; SELECT id FROM batchagg.run WHERE id = $run FOR UPDATE}), $run, q{others have the run's row});
 	wait_until(sprintf(q{SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type LIKE 'batchagg%%' AND NOT granted
@@ -153,9 +153,26 @@ for my $case (['LOCK TABLE source', '50 ms'], ['REINDEX INDEX source_pkey', '0']
 sql(q{TRUNCATE seen; SELECT batchagg.alter_job('j', lock_timeout => '50 ms')});
 $holder->query_safe('BEGIN; LOCK TABLE source');
 $run = sql(q{SELECT batchagg.start_job('j')});
-wait_until("SELECT hold_reason = 'somebody has a lock that the next batch waits for' AND NOT planned FROM batchagg.run WHERE id = $run", 'a run that begins holds');
+wait_until("SELECT hold_reason = 'somebody has a lock that the run waits for' AND NOT planned FROM batchagg.run WHERE id = $run", 'a run that begins holds');
 $holder->query_safe('COMMIT');
 ends_well('a table that was locked at first');
+
+# Also where it is an index that is locked. Who waited for it and has it cancels the command before the batches at once, and
+# nothing says any more that the run holds.
+sql(q{SELECT batchagg.alter_job('j', before_command => 'SELECT gate()', max_attempts => 2)});
+$holder->query_safe('SELECT pg_advisory_lock(2); BEGIN; REINDEX INDEX source_pkey');
+$run = sql(q{SELECT batchagg.start_job('j')});
+wait_until("SELECT hold_reason = 'somebody has a lock that the run waits for' AND NOT planned FROM batchagg.run WHERE id = $run", 'a run holds for an index');
+wait_until(sprintf(q{SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type LIKE 'batchagg%%' AND NOT granted
+	AND locktype = 'relation' AND waitstart > '%s')}, sql('SELECT clock_timestamp()')), 'it tries again') for 1 .. 3;
+is(sql("SELECT status FROM batchagg.run WHERE id = $run"), 'running', 'as often as it takes');
+$holder->query_safe('COMMIT');
+wait_until(q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%' AND query LIKE '%before_command: SELECT gate()')}, 'it goes on');
+is(sql("SELECT hold_reason IS NULL FROM batchagg.run WHERE id = $run"), 't', 'and holds no more');
+is(sql("SET statement_timeout = '10 s'; SELECT batchagg.cancel_run($run)"), 't', 'it is cancelled at once');
+$holder->query_safe('SELECT pg_advisory_unlock(2)');
+no_process_left($node, 'a run that was cancelled before its batches');
+sql(q{SELECT batchagg.alter_job('j', before_command => '', max_attempts => 1)});
 
 # And a batch that took too long, and cannot be halved for a lock, waits for that with the error it had.
 sql(q{TRUNCATE seen; SELECT batchagg.alter_job('j', statement_timeout => '5 s', workers => 1)});
@@ -172,6 +189,47 @@ wait_until("SELECT count(*) = 1 FROM batchagg.task WHERE run_id = $run", 'a batc
 	$locker->quit;
 }
 ends_well('a batch that was not halved');
+
+# Of an incremental job a batch is cut while its size is altered: each waits for the other, not both.
+sql(q{
+	CREATE TABLE stream (id int PRIMARY KEY);
+	INSERT INTO stream SELECT generate_series(1, 500);
+	CREATE FUNCTION cut_gate() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(4); RETURN true; END $$;
+	CREATE ROLE clerk LOGIN;
+	ALTER TABLE stream OWNER TO clerk;
+	GRANT USAGE ON SCHEMA batchagg TO clerk;
+	ALTER TABLE stream ENABLE ROW LEVEL SECURITY;
+	ALTER TABLE stream FORCE ROW LEVEL SECURITY;
+	CREATE POLICY p ON stream USING (cut_gate());
+	SET ROLE clerk;
+	SELECT batchagg.create_job('stream', 'stream', 'SELECT $1, $2, gate()', mode => 'incremental', batch_size => 100, max_attempts => 1)});
+$holder->query_safe('SELECT pg_advisory_lock(2)');
+$run = sql(q{SELECT batchagg.start_job('stream')});
+wait_until("SELECT count(*) = 1 FROM batchagg.task WHERE run_id = $run", 'the first batch is at work');
+$holder->query_safe('SELECT pg_advisory_lock(4); SELECT pg_advisory_unlock(2)');
+wait_until(q{SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type LIKE 'batchagg%' AND NOT granted AND locktype = 'advisory' AND objid = 4)},
+	'the second is being cut');
+{
+	my $altering = start_psql($node, q{SELECT batchagg.alter_job('stream', batch_size => 50)});
+	wait_until(q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%alter_job(%' AND wait_event_type = 'Lock' AND pid <> pg_backend_pid())}, 'whoever alters waits');
+	$holder->query_safe('SELECT pg_advisory_lock(2); SELECT pg_advisory_unlock(4)');
+	my ($state, $out, $err) = finish_psql($altering);
+	is($state, 'none', 'not in vain') or diag($err);
+}
+$holder->query_safe('SELECT pg_advisory_unlock(2)');
+wait_until("SELECT status = 'done' FROM batchagg.run WHERE id = $run", 'nor does the run');
+is(sql("SELECT array_agg(row_count ORDER BY id) FROM batchagg.task WHERE run_id = $run"), '{100,100,50,50,50,50,50,50}', 'what was altered holds from the next batch on');
+
+# A run whose workers find no place does not hold, as its others are at work.
+sql(q{LOAD 'batchagg'; ALTER SYSTEM SET batchagg.max_job_workers = 2; SELECT pg_reload_conf();
+	SELECT batchagg.alter_job('j', workers => 5, statement_timeout => '0'); TRUNCATE seen});
+$holder->query_safe('SELECT pg_advisory_lock(2)');
+$run = sql(q{SELECT batchagg.start_job('j')});
+wait_until("SELECT count(*) = 2 FROM batchagg.task WHERE run_id = $run", 'two of five processes are at work');
+wait_until(q{SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%'}, 'the others are gone');
+is(sql(q{SELECT state, hold_reason IS NULL FROM batchagg.job_status WHERE job = 'j'}), 'running|t', 'the run does not hold');
+$holder->query_safe('SELECT pg_advisory_unlock(2)');
+ends_well('fewer processes than wanted');
 
 # A row that is committed while a process waits to cut the batch that it belongs to is in that batch.
 sql('CREATE TABLE gaps (id int PRIMARY KEY); INSERT INTO gaps SELECT generate_series(10, 1000, 10); CREATE TABLE taken (id int)');
