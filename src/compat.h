@@ -333,4 +333,17 @@ ba_bt_search(Relation index, BTScanInsert key, Buffer *buffer)
 #define ba_test_for_old_snapshot(snapshot, rel, page) TestForOldSnapshot(snapshot, rel, page)
 #endif
 
+/* 16 added SQL/JSON constructors, 17 the functions that read documents */
+static inline bool
+ba_is_json_expr(Node *node)
+{
+#if PG_VERSION_NUM >= 170000
+	return IsA(node, JsonConstructorExpr) || IsA(node, JsonExpr);
+#elif PG_VERSION_NUM >= 160000
+	return IsA(node, JsonConstructorExpr);
+#else
+	return false;
+#endif
+}
+
 #endif

@@ -37,6 +37,7 @@
 #include "utils/syscache.h"
 
 #include "batchagg.h"
+#include "compat.h"
 #include "node.h"
 #include "plan.h"
 
@@ -154,12 +155,6 @@ has_hidden_look(Node *node, void *context)
 	{
 		case T_CoerceToDomain:
 		case T_TableFunc: /* XMLTABLE and JSON_TABLE, which make values of types that they are told */
-#if PG_VERSION_NUM >= 160000
-		case T_JsonConstructorExpr:
-#endif
-#if PG_VERSION_NUM >= 170000
-		case T_JsonExpr:
-#endif
 			return true;
 		case T_CoerceViaIO:
 			if (is_own_type(((CoerceViaIO *) node)->resulttype) ||
@@ -171,7 +166,7 @@ has_hidden_look(Node *node, void *context)
 				return true;
 			break;
 		default:
-			if (may_call_hidden(node))
+			if (may_call_hidden(node) || ba_is_json_expr(node))
 				return true;
 	}
 	return expression_tree_walker(node, has_hidden_look, context);
