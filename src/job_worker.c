@@ -413,7 +413,8 @@ roll_back(MemoryContext context)
 }
 
 /*
- * Settles what becomes of a task that failed. Where that takes a lock which is not to be had the task is to be tried again.
+ * Settles what becomes of a task that failed. Where that takes a lock which is not to be had the task is to be tried again, and so
+ * it is where something else got in the way of finding its halves, as a deadlock or a cancel, if it has an attempt left.
  */
 static void
 record_failure(const BaJob *job, BaJobRun *run, BaRange *range, const BaTask *task,
@@ -435,7 +436,12 @@ record_failure(const BaJob *job, BaJobRun *run, BaRange *range, const BaTask *ta
 		}
 		PG_CATCH();
 		{
-			if (locked || geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			BaFailure failure;
+
+			MemoryContextSwitchTo(context);
+			failure = ba_failure_classify(CopyErrorData());
+			if (locked || failure == BA_FAILURE_FINAL || failure == BA_FAILURE_DATA ||
+				(geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE && task->attempts >= job->max_attempts))
 				PG_RE_THROW();
 			(void) roll_back(context);
 			locked = true;

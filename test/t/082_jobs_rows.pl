@@ -220,6 +220,21 @@ $holder->query_safe('SELECT pg_advisory_unlock(2)');
 wait_until("SELECT status = 'done' FROM batchagg.run WHERE id = $run", 'nor does the run');
 is(sql("SELECT array_agg(row_count ORDER BY id) FROM batchagg.task WHERE run_id = $run"), '{100,100,50,50,50,50,50,50}', 'what was altered holds from the next batch on');
 
+# A cancel while a batch that failed is to be halved leaves it with the error it had, for another attempt.
+sql(q{SELECT batchagg.drop_job('stream'); SET ROLE clerk;
+	SELECT batchagg.create_job('halved', 'stream', 'SELECT 1 / (id - 1), $2 FROM (SELECT gate() AS open, $1 AS id OFFSET 0) s WHERE open', batch_size => 500, retry_delay => '1 ms', max_skipped => 1)});
+$holder->query_safe('SELECT pg_advisory_lock(2)');
+$run = sql(q{SELECT batchagg.start_job('halved')});
+wait_until("SELECT count(*) = 1 FROM batchagg.task WHERE run_id = $run", 'a batch is at work');
+$holder->query_safe('SELECT pg_advisory_lock(4); SELECT pg_advisory_unlock(2)');
+wait_until(q{SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE backend_type LIKE 'batchagg%' AND NOT granted AND locktype = 'advisory' AND objid = 4)},
+	'it has failed and is to be halved');
+sql(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE 'batchagg%'});
+wait_until("SELECT attempts = 2 AND failed_attempt = 1 AND sqlstate = '22012' FROM batchagg.task WHERE run_id = $run", 'it is tried again');
+$holder->query_safe('SELECT pg_advisory_unlock(4)');
+wait_until("SELECT status = 'done' FROM batchagg.run WHERE id = $run", 'and halved then');
+is(sql("SELECT first_key, last_key, sqlstate FROM batchagg.task WHERE run_id = $run AND status = 'skipped'"), '1|1|22012', 'down to the key that is bad');
+
 # A run whose workers find no place does not hold, as its others are at work.
 sql(q{LOAD 'batchagg'; ALTER SYSTEM SET batchagg.max_job_workers = 2; SELECT pg_reload_conf();
 	SELECT batchagg.alter_job('j', workers => 5, statement_timeout => '0'); TRUNCATE seen});
