@@ -40,6 +40,7 @@ command_ok(
 		'--old-port', $old->port, '--new-port', $new->port, '--socketdir', $new->host
 	],
 	'pg_upgrade');
+chdir '/'; # that directory is to be removed
 
 # not preloaded at first: nothing goes on by itself yet
 $new->append_conf('postgresql.conf', "shared_preload_libraries = ''");
