@@ -677,6 +677,7 @@ work(void)
 			if (start.runner && !ba_lock_is_mine(BA_LOCK_RUN, start.run, ExclusiveLock) &&
 				!ba_lock_try(BA_LOCK_RUN, start.run, ExclusiveLock))
 				proc_exit(0); /* a command had let go of it, and there is another runner */
+			ba_process_lock_means_hold = false;
 			nap = step(&measure);
 			errors_in_a_row = 0;
 		}
@@ -692,7 +693,6 @@ work(void)
 
 			if (!locked)
 				errors_in_a_row++;
-			ba_process_lock_means_hold = false;
 			nap = recover(error, locked, errors_in_a_row);
 		}
 	}

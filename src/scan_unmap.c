@@ -50,11 +50,14 @@ is_in_huge_pages(void)
 {
 	static bool known = false;
 	static bool huge;
-	long size = sysconf(_SC_PAGESIZE);
 
 	if (!known)
+	{
+		long size = sysconf(_SC_PAGESIZE);
+
 		huge = madvise((char *) TYPEALIGN(2 * size, BufferBlocks) + size, size, MADV_DONTNEED) != 0;
-	known = true;
+		known = true;
+	}
 	return huge;
 }
 
